@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Everything a contributor or CI runs. `make help` lists it. Nothing is written into the checkout but $(BUILD).
+
+# Staged copies, logs and results.
+BUILD ?= .build
+# Virtual environments, dependencies, root file systems: kept between runs, outside the checkout.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/container-checkpoint
+export BUILD CACHE
+
+GATE := tests/gate
+# In the order in which they start, two at a time: the long ones first.
+PARTS := e2e sanity sanity-floor molecule units integration lint unit
+
+.DEFAULT_GOAL := help
+.PHONY: help deps collection venv unit lint sanity sanity-floor units integration molecule e2e demo bench test clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+deps: ## install the Debian or Ubuntu packages that the lab and the tests need (root)
+	@$(GATE)/deps.sh
+
+collection: ## put the collection and its dependencies under $(BUILD)/ansible_collections
+	@$(GATE)/stage.sh
+
+venv: ## make the virtual environments
+	@$(GATE)/venv.sh controller
+	@$(GATE)/venv.sh floor
+
+unit: ## unit tests, the inner loop (under a minute)
+	@$(GATE)/unit.sh
+
+lint: ## ansible-lint, yamllint, shellcheck, documentation, changelog, licences, the built artefact
+	@$(GATE)/lint.sh
+
+sanity: ## ansible-test sanity on the newest ansible-core
+	@$(GATE)/sanity.sh controller
+
+sanity-floor: ## ansible-test sanity on ansible-core 2.17
+	@$(GATE)/sanity.sh floor
+
+units: ## ansible-test units on the oldest and the newest Python found
+	@$(GATE)/units.sh
+
+integration: ## ansible-test integration: every module against real sockets and files (root)
+	@$(GATE)/integration.sh
+
+test: deps venv ## everything above and below; what CI runs
+	@python3 $(GATE)/run.py $(BUILD)/logs $(PARTS)
+
+clean: ## remove $(BUILD); the cache stays
+	rm -rf $(BUILD)

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# sanity.sh controller|floor: ansible-test sanity, without any ignore file, on the newest or the oldest ansible-core.
+. "$(dirname "$0")/lib.sh"
+
+kind=${1:?controller or floor}
+shift
+rc=0
+venv=$("$GATE_ROOT/tests/gate/venv.sh" "$kind") || rc=$?
+if [ "$rc" -eq 3 ]; then say "sanity $kind: NOT RUN (see above)"; exit 0; fi
+[ "$rc" -eq 0 ] || exit "$rc"
+home=$("$GATE_ROOT/tests/gate/ansible-test-home.sh" "$kind")
+root=$("$GATE_ROOT/tests/gate/stage.sh" "sanity-$kind")
+cd "$root/$COLLECTION"
+[ ! -e tests/sanity ] || die 'tests/sanity must not exist: nothing is ignored here'
+say "ansible-test sanity: $("$venv/bin/ansible-test" --version 2>&1 | head -n 1), Pythons: $(pythons | cut -d' ' -f1 | tr '\n' ' ')"
+HOME=$home PIP_CACHE_DIR=$CACHE/pip PATH=$venv/bin:$(python_path) ansible-test sanity --color no "$@"

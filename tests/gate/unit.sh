@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# unit.sh [pytest arguments]: the unit tests, on the controller's Python, from a staged copy: the inner loop.
+. "$(dirname "$0")/lib.sh"
+
+venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
+root=$("$GATE_ROOT/tests/gate/stage.sh")
+cd "$root/$COLLECTION"
+export PYTHONPATH=$root ANSIBLE_COLLECTIONS_PATH=$root
+[ $# -gt 0 ] || set -- -q -n 2 tests/unit
+PATH=$venv/bin:$PATH "$venv/bin/python" -m pytest --import-mode=importlib -p no:cacheprovider -c tests/gate/pytest.ini --rootdir . "$@"
