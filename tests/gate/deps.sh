@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # deps.sh: the Debian or Ubuntu packages that the tests and the lab need. Does nothing when all are there.
+set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 packages='python3 python3-venv python3-pip git rsync shellcheck openssh-client iproute2 iptables debootstrap systemd-container

@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # sanity.sh controller|floor: ansible-test sanity, without any ignore file, on the newest or the oldest ansible-core.
+set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 kind=${1:?controller or floor}
@@ -17,4 +18,5 @@ root=$("$GATE_ROOT/tests/gate/stage.sh" "sanity-$kind")
 cd "$root/$COLLECTION"
 [ ! -e tests/sanity ] || die 'tests/sanity must not exist: nothing is ignored here'
 say "ansible-test sanity: $("$venv/bin/ansible-test" --version 2>&1 | head -n 1), Pythons: $(pythons | cut -d' ' -f1 | tr '\n' ' ')"
-HOME=$home PIP_CACHE_DIR=$CACHE/pip PATH=$venv/bin:$(python_path) ansible-test sanity --color no "$@"
+HOME=$home PIP_CACHE_DIR=$CACHE/pip PATH=$venv/bin:$(python_path) ansible-test sanity --color no "$@" 2>&1 |
+    grep -vE '^(Collecting|Processing|Installing|Successfully|Using cached|  (Downloading|Using cached)| +━)'

@@ -4,11 +4,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # stage.sh [NAME]: put the collection and what it depends on under $BUILD[/NAME]/ansible_collections; print that root.
+set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 dest=$BUILD${1:+/$1}
 mkdir -p "$dest/ansible_collections" "$CACHE"
 python3 "$GATE_ROOT/tests/gate/stage.py" "$GATE_ROOT" "$dest/$COLLECTION"
+# A copy inside an ignored directory of the checkout is empty to tools that ask git; its own repository makes it a whole.
+[ -d "$dest/$COLLECTION/.git" ] || git init -q "$dest/$COLLECTION"
 
 # The collections ours depends on: from Galaxy where it answers, else out of PyPI's `ansible` wheel, which carries them.
 deps=$CACHE/collections

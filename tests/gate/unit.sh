@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # unit.sh [pytest arguments]: the unit tests, on the controller's Python, from a staged copy: the inner loop.
+set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)

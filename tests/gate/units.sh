@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # units.sh: the unit tests as ansible-test runs them, on the oldest and the newest Python that nodes may have here.
+set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)

@@ -5,6 +5,7 @@
 #
 # venv.sh controller|floor: make (once) the virtual environment of the newest or of the oldest supported ansible-core;
 # print its path. It is made again when its requirements or its interpreter change.
+set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 kind=${1:?controller or floor}
