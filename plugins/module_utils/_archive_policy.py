@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a checkpoint archive may hold: names, kinds, sizes, and the JSON documents inside.
+
+PRIVATE to the collection. Pure functions. An archive was written by a runtime, but its content was shaped by the
+container's owner, and others unpack it as root: everything that could surprise them is refused here.
+(C(rootfs-diff.tar) inside the archive has rules of its own; it is data here.)
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._tar import DIRECTORY, FILE, TarMember
+
+MIB = 1024 * 1024
+CDI_PREFIX = "cdi.k8s.io"
+
+# The JSON documents that are read, with the most bytes each may have.
+DOCUMENTS = {
+    "config.dump": MIB // 4,
+    "spec.dump": 2 * MIB,
+    "status.dump": MIB,
+    "status": MIB // 4,
+    "bind.mounts": MIB,
+    "checkpoint/descriptors.json": MIB // 4,
+}
+REQUIRED = ("config.dump", "spec.dump", "checkpoint/inventory.img")
+
+# Small binary members that are kept whole, with the most bytes each may have.
+SMALL = {
+    "stats-dump": 64 * 1024,
+    "checkpoint/inventory.img": 64 * 1024,
+    "checkpoint/pstree.img": MIB,
+}
+# Members of which only the beginning is kept.
+HEADS = {"dump.log": 64 * 1024}
+
+
+@dataclass(frozen=True)
+class ArchiveLimits:
+    """Upper bounds; the defaults are far above what real containers give."""
+
+    member_bytes: int = 4 * 1024**4
+    members: int = 100000
+    name_bytes: int = 16 * MIB
+    depth: int = 64
+
+
+def safe_name(name: str) -> str:
+    """The normal form of a member's name (no C(.), no doubled or trailing slash), or ArchiveError."""
+    if name.startswith("/"):
+        raise ArchiveError("the archive has a member with the absolute name %r" % name)
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ArchiveError("the archive has a member whose name leads out of it: %r" % name)
+    if len(name) > 4096 or any(len(part.encode("utf-8")) > 255 for part in parts):
+        raise ArchiveError("the archive has a member with a name that is too long: %r…" % name[:80])
+    if any(part.startswith(".wh.") for part in parts):
+        raise ArchiveError("the archive has a member %r that an image layer would take for a deletion" % name)
+    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+        raise ArchiveError("the archive has a member with control characters in its name: %r" % name)
+    return "/".join(parts)
+
+
+class MemberGuard:
+    """Judges members one after the other; remembers their names, because some rules are about several of them."""
+
+    def __init__(self, limits: ArchiveLimits) -> None:
+        self._limits = limits
+        self._kinds: t.Dict[str, str] = {}
+        self._name_bytes = 0
+
+    def admit(self, member: TarMember) -> str:
+        """Return the member's normalised name ('' for the archive's own root), or raise ArchiveError."""
+        if member.kind not in (FILE, DIRECTORY):
+            to = " to %r" % member.linkname if member.linkname else ""
+            raise ArchiveError(
+                "the archive has the member %r, a %s%s; only regular files and directories are accepted" % (member.name, member.kind, to)
+            )
+        if member.size > self._limits.member_bytes:
+            raise ArchiveError("the archive says that its member %r has %d bytes, more than is accepted" % (member.name, member.size))
+        name = safe_name(member.name)
+        if not name:
+            if member.kind == DIRECTORY:
+                return name
+            raise ArchiveError("the archive has a file without a name")
+        self._check_siblings(name, member.kind)
+        for limit in (DOCUMENTS, SMALL):
+            if name in limit and member.size > limit[name]:
+                raise ArchiveError("the archive's %s has %d bytes; at most %d are accepted" % (name, member.size, limit[name]))
+        self._kinds[name] = member.kind
+        self._name_bytes += len(name)
+        if len(self._kinds) > self._limits.members or self._name_bytes > self._limits.name_bytes:
+            raise ArchiveError("the archive has more members than is accepted (%d so far)" % len(self._kinds))
+        return name
+
+    def _check_siblings(self, name: str, kind: str) -> None:
+        known = self._kinds.get(name)
+        if known is not None and not known == kind == DIRECTORY:
+            raise ArchiveError("the archive has two members with the name %r" % name)
+        if kind == DIRECTORY and (name in DOCUMENTS or name in SMALL or name in HEADS):
+            raise ArchiveError("the archive's %s is a directory" % name)
+        parent = name.rpartition("/")[0]
+        while parent:
+            if self._kinds.get(parent) == FILE:
+                raise ArchiveError("the archive has a file %r and a member below it" % parent)
+            parent = parent.rpartition("/")[0]
+
+
+def parse_document(name: str, raw: bytes, limits: ArchiveLimits) -> t.Any:
+    """Parse one JSON document of the archive: bounded depth, no key twice, no annotation that asks for devices."""
+
+    def pairs(items: t.List[t.Tuple[str, t.Any]]) -> t.Dict[str, t.Any]:
+        result = dict(items)
+        if len(result) != len(items):
+            raise ArchiveError("the archive's %s names a key twice in one object" % name)
+        return result
+
+    def constant(text: str) -> t.Any:
+        raise ArchiveError("the archive's %s holds %s, which is not JSON" % (name, text))
+
+    try:
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+    except RecursionError:
+        raise ArchiveError("the archive's %s is nested deeper than %d levels" % (name, limits.depth)) from None
+    except ValueError as exc:
+        # Of a JSONDecodeError only the position: the text may hold the container's environment.
+        where = " at byte %d" % exc.pos if isinstance(exc, json.JSONDecodeError) else ""
+        raise ArchiveError("the archive's %s is not valid JSON%s" % (name, where)) from None
+    _check_tree(name, document, limits.depth)
+    if isinstance(document, dict) and len({key.lower() for key in document}) != len(document):
+        # The runtimes are written in Go, whose JSON decoder takes such keys for the same one.
+        raise ArchiveError("the archive's %s names a key twice in different case" % name)
+    return document
+
+
+def _check_tree(name: str, document: t.Any, depth: int) -> None:
+    """Walk the document without recursion: depth, and keys that ask a runtime to inject devices."""
+    stack: t.List[t.Tuple[t.Any, int]] = [(document, 1)]
+    while stack:
+        node, level = stack.pop()
+        if isinstance(node, dict):
+            children: t.Iterable[t.Any] = node.values()
+            for key, value in node.items():
+                if key.lower().startswith(CDI_PREFIX) or (_asks_for_devices(key, value)):
+                    raise ArchiveError(
+                        "the archive's %s carries a %s annotation: restoring it could give the container devices of the node" % (name, CDI_PREFIX)
+                    )
+        elif isinstance(node, list):
+            children = node
+        else:
+            continue
+        if level > depth:
+            raise ArchiveError("the archive's %s is nested deeper than %d levels" % (name, depth))
+        stack.extend((child, level + 1) for child in children if isinstance(child, (dict, list)))
+
+
+def _asks_for_devices(key: str, value: t.Any) -> bool:
+    """CRI-O keeps the pod's and the container's annotations as JSON text inside annotations."""
+    if not (isinstance(value, str) and key.startswith("io.kubernetes.cri-o.") and CDI_PREFIX in value.lower()):
+        return False
+    try:
+        inner = json.loads(value)
+    except (ValueError, RecursionError):
+        return True
+    return isinstance(inner, dict) and any(text.lower().startswith(CDI_PREFIX) for text in inner)
