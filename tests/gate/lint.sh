@@ -36,12 +36,6 @@ step_changelog() { antsibull-changelog lint; }
 
 step_reuse() { reuse lint --quiet || reuse lint --lines; }
 
-step_roles() { python "$GATE_ROOT/tests/gate/roles.py" roles; }
-
-step_groups() { python "$GATE_ROOT/tests/gate/action_groups.py" .; }
-
-step_headers() { python "$GATE_ROOT/tests/gate/headers.py" .; }
-
 step_execution_environment() {
     local out
     out=$(ansible-builder introspect "$root/ansible_collections")
@@ -68,7 +62,7 @@ CFG
     if grep -E '^(WARNING|ERROR)' import.log; then die 'the importer complains about the artefact'; fi
 }
 
-[ $# -gt 0 ] || set -- yamllint ansible_lint shellcheck docs changelog reuse headers roles groups execution_environment artefact
+[ $# -gt 0 ] || set -- yamllint ansible_lint shellcheck docs changelog reuse execution_environment artefact
 failed=''
 for name in "$@"; do
     # A subshell of its own, so that a failure inside a step is one (set -e is off in a condition).

@@ -36,8 +36,10 @@ exec 9>"$CACHE/venv/$kind.lock"
 flock 9
 if [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$stamp" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
     say "environment $kind: $("$python" -V), into $venv"
-    rm -rf "$venv"
-    "$python" -m venv "$venv"
+    if [ "$("$venv/bin/python" -VV 2>/dev/null)" != "$("$python" -VV)" ]; then
+        rm -rf "$venv"
+        "$python" -m venv "$venv"
+    fi
     printf '%s\n' "$wanted" >"$venv/requirements.txt"
     "$venv/bin/python" -m pip install --upgrade pip --requirement "$venv/requirements.txt" >"$venv/pip.log" 2>&1 ||
         { tail -n 40 "$venv/pip.log" >&2; die "pip could not install the requirements of environment $kind"; }
