@@ -1,0 +1,20 @@
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+#!/usr/bin/env python3
+"""Joins the cgroups given, then becomes the program after C(--): C(member.py [DIRECTORY...] -- PROGRAM [ARG...])."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from lablib import cgroups  # noqa: E402
+
+if __name__ == "__main__":
+    separator = sys.argv.index("--")
+    cgroups.join(sys.argv[1:separator])
+    os.execv(sys.argv[separator + 1], sys.argv[separator + 1 :])
