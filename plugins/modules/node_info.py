@@ -1,0 +1,218 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_info
+short_description: Can this node checkpoint and restore containers
+version_added: 0.1.0
+author:
+  - The container_checkpoint.kubernetes contributors
+description:
+  - Looks at the node it runs on and says whether it can checkpoint containers, whether it can restore them, by which path,
+    and if not why and what to do about it.
+  - Looks at the container runtime and its configuration, the OCI runtime, CRIU, the kernel, the kubelet and the free space,
+    and names known weaknesses of the versions that it finds.
+  - Needs nothing installed. What is missing is part of the answer.
+extends_documentation_fragment:
+  - container_checkpoint.kubernetes._attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details:
+      - Nothing is changed.
+  idempotent:
+    support: full
+options:
+  checkpoint_dir:
+    description:
+      - Where the kubelet of this node puts archives; the free space there is reported.
+    type: path
+    default: /var/lib/kubelet/checkpoints
+  min_free_bytes:
+    description:
+      - Warn when less than this is free at O(checkpoint_dir).
+    type: int
+    default: 1073741824
+  cri_endpoint:
+    description:
+      - The container runtime's socket, as a path or C(unix://) URL.
+      - When not given, that of containerd or CRI-O is used, whichever exists.
+    type: str
+  configz:
+    description:
+      - What the kubelet of this node answers under C(/configz), if you have it. Without it only the kubelet's version decides
+        whether the feature gate counts as on.
+    type: dict
+notes:
+  - Run it as root. Without, CRIU cannot be tested and the configuration may not be readable; the verdict is V(unknown) then.
+  - C(containerd config dump) and C(crio config) show the configuration files, not what a service that was not restarted
+    since still runs with.
+seealso:
+  - module: container_checkpoint.kubernetes.pod_restore
+"""
+
+EXAMPLES = r"""
+- name: Look at the node
+  container_checkpoint.kubernetes.node_info:
+  become: true
+  register: result
+
+- name: Stop here if it cannot checkpoint
+  ansible.builtin.assert:
+    that: result.verdict.checkpoint in ['yes', 'risky']
+    fail_msg: "{{ result.reasons | selectattr('severity', 'equalto', 'error') | map(attribute='text') | join('; ') }}"
+"""
+
+RETURN = r"""
+verdict:
+  description:
+    - V(yes), V(no), V(risky) (it may work; see RV(reasons)) or V(unknown) (something could not be found out).
+  returned: always
+  type: dict
+  contains:
+    checkpoint:
+      description: Whether containers of this node can be checkpointed.
+      type: str
+      returned: always
+      sample: "yes"
+    restore:
+      description: Whether containers can be restored on this node.
+      type: str
+      returned: always
+      sample: "no"
+restore_paths:
+  description: The ways in which a container could be restored here.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: V(image) for checkpoint images, V(handler) for this collection's own runtime handler.
+      type: str
+      returned: always
+      sample: image
+    available:
+      description: Whether the path exists on this node.
+      type: bool
+      returned: always
+      sample: true
+    enabled:
+      description: Whether it is switched on (V(image)) or passes its self-test (V(handler)).
+      type: bool
+      returned: always
+      sample: false
+    why:
+      description: The reason for that.
+      type: str
+      returned: always
+      sample: restoring is switched off in the configuration of containerd 2.3.4
+    remedy:
+      description: What to do to have it, empty if nothing.
+      type: str
+      returned: always
+      sample: >-
+        enable_experimental_restore_via_create = true in [plugins.'io.containerd.cri.v1.runtime'], then restart the service
+reasons:
+  description: Everything that speaks against checkpoint or restore, or should be known.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Stable name.
+      type: str
+      returned: always
+      sample: no-restore-path
+    severity:
+      description: V(error) decides the verdict, V(warning) makes it risky, V(info) only tells.
+      type: str
+      returned: always
+      sample: error
+    affects:
+      description: V(checkpoint), V(restore), or both.
+      type: list
+      elements: str
+      returned: always
+      sample: [restore]
+    text:
+      description: What was found.
+      type: str
+      returned: always
+      sample: "no restore path: image: restoring is switched off in the configuration of containerd 2.3.4"
+    remedy:
+      description: What to do about it.
+      type: str
+      returned: always
+      sample: install a newer criu
+node:
+  description: The facts behind the verdict.
+  returned: always
+  type: dict
+  sample:
+    engine: containerd
+    engine_version: 2.1.9
+    endpoint: unix:///run/containerd/containerd.sock
+    cri: true
+    cri_why: null
+    config:
+      enable_criu: null
+      restore: null
+      default_runtime: runc
+      runtimes: {runc: {type: io.containerd.runc.v2, path: ""}}
+      signature_policy: null
+    config_why: null
+    oci_runtime: {name: runc, path: /usr/sbin/runc, version: 1.3.6, criu: true, why: null}
+    criu_version: 4.2.1
+    criu_check: {rc: 0, text: Looks good.}
+    criu_features: {get_rseq_conf: true}
+    criu_config: [skip-in-flight, tcp-close]
+    kubelet_version: 1.36.2
+    kubelet_gate: null
+    debugging_handlers: null
+    restore_handler: {installed: false, runtime: null, passing: false, why: null}
+    kernel: 6.18.0
+    arch: x86_64
+    root: true
+    iptables: true
+    checkpoint_dir: /var/lib/kubelet/checkpoints
+    free_bytes: 53687091200
+    wanted_free_bytes: 1073741824
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info import Inspector, this_system
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info_assess import assess
+
+
+def main() -> None:
+    """Gather, judge, answer."""
+    module = AnsibleModule(
+        argument_spec={
+            "checkpoint_dir": {"type": "path", "default": "/var/lib/kubelet/checkpoints"},
+            "min_free_bytes": {"type": "int", "default": 1073741824},
+            "cri_endpoint": {"type": "str"},
+            "configz": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    runner = CommandRunner(module)
+    try:
+        inspector = Inspector(runner.run, runner.find, this_system(), params["cri_endpoint"])
+        node = inspector.gather(params["checkpoint_dir"], params["min_free_bytes"], params["configz"])
+        module.exit_json(changed=False, node=node, **assess(node))
+    except CheckpointError as exc:
+        fail(module, exc)
+
+
+if __name__ == "__main__":
+    main()
