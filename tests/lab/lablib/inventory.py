@@ -31,6 +31,7 @@ def build(host: Host, lab: Lab) -> dict[str, t.Any]:
         # What the machine below the nodes lacks (see tests/lab/README.md).
         "container_runtime_restrict_oom_score_adj": not host.cap_sys_resource,
         "container_runtime_systemd_cgroup": host.cgroup2_usable,
+        "container_runtime_restore": True,
     }
     if lab.cluster:
         variables.update(
@@ -43,12 +44,20 @@ def build(host: Host, lab: Lab) -> dict[str, t.Any]:
             lab_kubeconfig=f"{lab.state}/kubeconfig",
             lab_kubelet_token_file=f"{lab.state}/kubelet-token",
             container_runtime_sandbox_image=f"{registry.name('base')}/pause:1",
+            container_runtime_registries=[
+                {
+                    "name": registry.name("checkpoints"),
+                    "username": registry.USER,
+                    "password": "{{ lookup('ansible.builtin.file', lab_registry_password_file) }}",
+                }
+            ],
         )
     connection = {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": f"{lab.state}/ssh_key",
         "ansible_ssh_common_args": options,
         "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_ssh_pipelining": True,
     }
     controller = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
     return {
