@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The directory that marks a container as restored and not yet started, and what is needed to get rid of it.
+
+It lies in a tmpfs, so that no marker outlives a boot, and its name is the container's ID, so that the shell front can
+look for it with one test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import typing as t
+
+import bundle
+import processes
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _stage as stage
+from arguments import Call
+from settings import Settings
+
+_FILE = "entry.json"
+_DELETE_TIMEOUT = 30.0
+
+
+def path(config: Settings, container_id: str) -> str:
+    """Where the marker of a container is."""
+    if not container_id or "/" in container_id or container_id.startswith("."):
+        raise ValueError("%r is not a container ID" % container_id)
+    return os.path.join(config.state, container_id)
+
+
+def write(config: Settings, call: Call, spec: bundle.Spec, entry: stage.Entry) -> str:
+    """Mark a container; return the marker's directory."""
+    directory = path(config, call.container_id)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    stage.write_json(os.path.join(directory, _FILE), {
+        "entry": entry.id,
+        "globals": list(call.globals),
+        "cgroup": bundle.cgroup_leaf(spec),
+        "cgroups_path": (spec.get("linux") or {}).get("cgroupsPath") or "",
+    })
+    return directory
+
+
+def read(config: Settings, container_id: str) -> stage.Document:
+    """What a marker says; empty if it says nothing."""
+    try:
+        return stage.read_json(os.path.join(path(config, container_id), _FILE))
+    except (OSError, ValueError):
+        return {}
+
+
+def entry_of(config: Settings, container_id: str) -> t.Optional[stage.Entry]:
+    """The claimed entry that a marker points at."""
+    return stage.load(config.staging, stage.CLAIMED, str(read(config, container_id).get("entry")))
+
+
+def kill(document: stage.Document) -> None:
+    """Kill what is in the marked container's cgroup, CRIU included."""
+    processes.kill_cgroup(str(document.get("cgroup") or ""))
+
+
+def discard(config: Settings, container_id: str) -> None:
+    """Leave no half container behind: kill it, have runc forget it, remove its cgroups and its marker."""
+    document = read(config, container_id)
+    kill(document)
+    with contextlib.suppress(TimeoutError, OSError):
+        processes.run([config.runc, *document.get("globals", []), "delete", "--force", container_id], _DELETE_TIMEOUT, quiet=True)
+    _remove_cgroups(str(document.get("cgroups_path") or ""))
+    remove(config, container_id)
+
+
+def remove(config: Settings, container_id: str) -> None:
+    """Remove the marker alone."""
+    shutil.rmtree(path(config, container_id), ignore_errors=True)
+
+
+def _remove_cgroups(where: str) -> None:
+    """Empty cgroups of the cgroupfs manager that runc made before it knew the container; systemd removes its own."""
+    if not where or ":" in where or ".." in where:
+        return
+    base = "/sys/fs/cgroup"
+    for place in [base] + [os.path.join(base, name) for name in os.listdir(base)]:
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.join(place, where.lstrip("/")))

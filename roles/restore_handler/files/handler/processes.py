@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The processes of a container as the node sees them: find, continue and kill them; run runc so that it dies with us."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+import typing as t
+
+_PR_SET_PDEATHSIG = 1
+
+
+def run(argv: t.Sequence[str], timeout: float, env: t.Optional[t.Dict[str, str]] = None, quiet: bool = False) -> int:
+    """Run a program with our standard streams (they are the container's) and return its status.
+
+    It is killed when this process dies, and when it takes too long, which raises TimeoutError.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(127)
+
+    silent = subprocess.DEVNULL if quiet else None
+    # Signals that Python ignores are ignored by what it starts: restore_signals (the default) puts them back.
+    child = subprocess.Popen(list(argv), preexec_fn=prepare, env=env, stdout=silent, stderr=silent, close_fds=True)
+    try:
+        return child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError("%s did not finish within %g seconds" % (os.path.basename(argv[0]), timeout)) from None
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def become(argv: t.Sequence[str]) -> t.NoReturn:
+    """Become another program, with the signal dispositions that we were given."""
+    for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    os.execvp(argv[0], list(argv))
+
+
+def state(pid: int) -> str:
+    """The state letter of a process; empty if there is none."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as stream:
+            return stream.read().rpartition(b")")[2].split()[0].decode("ascii")
+    except (OSError, IndexError):
+        return ""
+
+
+def inside(init: int) -> t.Dict[int, int]:
+    """All processes of the container whose first process is C(init): pid here to pid inside."""
+    try:
+        namespace = os.readlink("/proc/%d/ns/pid" % init)
+    except OSError:
+        return {}
+    found = {}
+    for pid in _all():
+        with contextlib.suppress(OSError):
+            if os.readlink("/proc/%d/ns/pid" % pid) == namespace:
+                found[pid] = _inner_pid(pid)
+    return found
+
+
+def wait_until_stopped(init: int, timeout: float) -> t.List[int]:
+    """Wait until every process of the container is stopped; return those that are not."""
+    deadline = time.monotonic() + timeout
+    while True:
+        running = [pid for pid in inside(init) if state(pid) not in ("T", "Z", "X", "")]
+        if not running or time.monotonic() > deadline:
+            return running
+        time.sleep(0.005)
+
+
+def proceed(init: int, keep_stopped: t.Collection[int]) -> int:
+    """Let the container's processes run, apart from those that were stopped when they were dumped (pids inside)."""
+    count = 0
+    for pid, inner in sorted(inside(init).items(), key=lambda item: -item[1]):
+        if inner in keep_stopped:
+            continue
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+            count += 1
+    return count
+
+
+def kill_cgroup(leaf: str, timeout: float = 5.0) -> int:
+    """Kill whatever is in the container's cgroup, CRIU itself included; return how many were killed."""
+    killed: t.Set[int] = set()
+    deadline = time.monotonic() + timeout
+    while leaf:
+        found = [pid for pid in _all() if pid != os.getpid() and _in_cgroup(pid, leaf) and state(pid) not in ("Z", "X", "")]
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        if not found or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    return len(killed)
+
+
+def _in_cgroup(pid: int, leaf: str) -> bool:
+    try:
+        with open("/proc/%d/cgroup" % pid, encoding="utf-8", errors="surrogateescape") as stream:
+            return any(leaf in line.rstrip("\n").split(":", 2)[2].split("/") for line in stream)
+    except (OSError, IndexError):
+        return False
+
+
+def _inner_pid(pid: int) -> int:
+    with open("/proc/%d/status" % pid, encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            if line.startswith("NSpid:"):
+                return int(line.split()[-1])
+    return 0
+
+
+def _all() -> t.List[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
