@@ -10,16 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
-
-try:
-    from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
-except ImportError:  # until the table exists
-
-    def diagnose(text: str) -> t.List[t.Dict[str, t.Any]]:  # type: ignore[misc]
-        """Nothing is known."""
-        return []
-
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
