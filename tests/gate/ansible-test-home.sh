@@ -6,6 +6,7 @@
 # ansible-test-home.sh controller|floor: a home directory in the cache for ansible-test, holding the bootstrap script
 # that it would otherwise download from its own project's host; ours installs the same pip from PyPI. Prints the path.
 set -euo pipefail
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 kind=${1:?controller or floor}

@@ -5,6 +5,7 @@
 #
 # deps.sh: the Debian or Ubuntu packages that the tests and the lab need. Does nothing when all are there.
 set -euo pipefail
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 packages='python3 python3-venv python3-pip git rsync shellcheck openssh-client iproute2 iptables debootstrap systemd-container

@@ -5,6 +5,7 @@
 #
 # lint.sh [STEP...]: what can be said without running the collection. Every step runs; one that fails fails the whole.
 set -euo pipefail
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
@@ -24,7 +25,7 @@ step_shellcheck() {
         fi
     done)
     [ "${#scripts[@]}" -gt 0 ] || die 'no shell script found'
-    shellcheck -x "${scripts[@]}"
+    shellcheck -x -P SCRIPTDIR "${scripts[@]}"
     say "shellcheck: ${#scripts[@]} scripts"
 }
 
@@ -38,7 +39,7 @@ step_reuse() { reuse lint --quiet || reuse lint --lines; }
 
 step_execution_environment() {
     local out
-    out=$(ansible-builder introspect "$root/ansible_collections")
+    out=$(ansible-builder introspect "$ANSIBLE_COLLECTIONS_PATH")
     grep -q 'container_checkpoint.kubernetes' <<<"$out" || die "ansible-builder finds no requirements of ours: $out"
 }
 

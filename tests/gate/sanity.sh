@@ -5,6 +5,7 @@
 #
 # sanity.sh controller|floor: ansible-test sanity, without any ignore file, on the newest or the oldest ansible-core.
 set -euo pipefail
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 kind=${1:?controller or floor}

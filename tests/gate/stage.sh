@@ -5,6 +5,7 @@
 #
 # stage.sh [NAME]: put the collection and what it depends on under $BUILD[/NAME]/ansible_collections; print that root.
 set -euo pipefail
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 dest=$BUILD${1:+/$1}

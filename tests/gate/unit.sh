@@ -5,6 +5,7 @@
 #
 # unit.sh [pytest arguments]: the unit tests, on the controller's Python, from a staged copy: the inner loop.
 set -euo pipefail
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)

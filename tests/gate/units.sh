@@ -5,6 +5,7 @@
 #
 # units.sh: the unit tests as ansible-test runs them, on the oldest and the newest Python that nodes may have here.
 set -euo pipefail
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)

@@ -6,6 +6,7 @@
 # venv.sh controller|floor: make (once) the virtual environment of the newest or of the oldest supported ansible-core;
 # print its path. It is made again when its requirements or its interpreter change.
 set -euo pipefail
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 kind=${1:?controller or floor}
@@ -24,7 +25,6 @@ floor)
         say 'no Python 3.10 to 3.13: ansible-core 2.17 and 2.18 cannot run here'
         exit 3
     fi
-    wanted=$(printf '%s\n' "$wanted" 'setuptools<81')
     ;;
 *) die "unknown environment $kind" ;;
 esac

@@ -17,7 +17,7 @@ MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 # The doc fragment whose options make a module one of the group.
 GROUP_FRAGMENTS = {"kubelet": "_kubelet", "registry": "_registry", "kubernetes": "_kube_api"}
-SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
+SPDX = "# SPDX-License-" + "Identifier: GPL-3.0-or-later"
 
 
 def load(path: pathlib.Path):
