@@ -23,6 +23,8 @@ attributes:
       - This assumes that the system controlled or queried by the module has not changed in a relevant way.
   platform:
     description: Target OS that the module can operate against.
+    support: full
+    platforms: linux
 """
 
     # For modules that only read.

@@ -10,7 +10,7 @@ name: diagnosis
 short_description: Cause and remedy of a checkpoint's or restore's error message
 version_added: 0.1.0
 author:
-  - The container_checkpoint.kubernetes contributors
+  - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
   - Looks a message or a whole log up in the table that the modules of this collection use for their own failures.
   - It knows what the kubelet, containerd, CRI-O, runc, crun and CRIU say.

@@ -10,7 +10,7 @@ name: from_toml
 short_description: Parse TOML text
 version_added: 0.1.0
 author:
-  - The container_checkpoint.kubernetes contributors
+  - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
   - Turns TOML text, such as the output of C(containerd config dump), into data.
   - Dates and times become strings in ISO 8601 format.

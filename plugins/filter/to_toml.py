@@ -10,7 +10,7 @@ name: to_toml
 short_description: Write data as TOML text
 version_added: 0.1.0
 author:
-  - The container_checkpoint.kubernetes contributors
+  - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
   - Turns a dictionary into TOML text, with tables for dictionaries and the order of keys kept.
   - Lists may hold strings, numbers, booleans and lists of those. TOML has no null, so V(null) is refused.

@@ -10,7 +10,7 @@ module: node_info
 short_description: Can this node checkpoint and restore containers
 version_added: 0.1.0
 author:
-  - The container_checkpoint.kubernetes contributors
+  - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
   - Looks at the node it runs on and says whether it can checkpoint containers, whether it can restore them, by which path,
     and if not why and what to do about it.

@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
     os.makedirs(logs, exist_ok=True)
     begin = time.monotonic()
     gate = Gate(logs, parts)
-    workers = [threading.Thread(target=gate.work) for _ in range(jobs)]
+    workers = [threading.Thread(target=gate.work) for _number in range(jobs)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
             worker.join(HEARTBEAT)
             if worker.is_alive():
                 gate.heartbeat()
-    failed = [name for name, status, _ in gate.done if status]
+    failed = [name for name, status, _seconds in gate.done if status]
     print("=" * 20, "summary", "=" * 20)
     for name, status, seconds in sorted(gate.done, key=lambda entry: parts.index(entry[0])):
         print("%-20s %-7s %6.0f s" % (name, "FAILED" if status else "passed", seconds))

@@ -48,7 +48,7 @@ def stage(root: str, dest: str) -> int:
     names = wanted(root)
     changed = 0
     for here, dirs, files in os.walk(dest, topdown=False):
-        if os.path.relpath(here, dest).split(os.sep)[0] == ".git":
+        if os.path.relpath(here, dest).split(os.sep, 1)[0] == ".git":
             continue
         for name in files + [entry for entry in dirs if os.path.islink(os.path.join(here, entry))]:
             path = os.path.join(here, name)

@@ -108,8 +108,9 @@ def _follow_mirror_list(uri: str) -> str:
     return lines[0].rstrip("/") if lines else uri
 
 
-def read_host(environment: t.Mapping[str, str] = os.environ) -> HostApt:
+def read_host(environment: t.Mapping[str, str] | None = None) -> HostApt:
     """Read the host's configuration; C(LAB_MIRROR) wins over what is configured."""
+    environment = os.environ if environment is None else environment
     sources = parse_one_line(shell.read_text("/etc/apt/sources.list", ""))
     for path in sorted(glob.glob("/etc/apt/sources.list.d/*")):
         if path.endswith(".list"):

@@ -95,7 +95,7 @@ def resolve(root: str, path: str) -> str:
             target = os.readlink(f"{root}{here}")
             if target.startswith("/"):
                 done = ""
-            todo = [p for p in os.path.normpath(target).strip("/").split("/")] + todo
+            todo = os.path.normpath(target).strip("/").split("/") + todo
         elif part == "..":
             done = os.path.dirname(done)
         else:

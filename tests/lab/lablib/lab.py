@@ -171,5 +171,3 @@ def reboot(lab: state.Lab, one: state.Node) -> float:
 
     shell.wait_until(f"the reboot of {one.name}", changed, 60, 0.2)
     return time.monotonic() - begin
-
-

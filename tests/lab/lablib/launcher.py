@@ -2,7 +2,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-#!/usr/bin/env python3
 """Holds one node: cgroups, mounts, C(systemd-nspawn), and a new start whenever the node reboots.
 
 Runs as a process of its own (C(python3 launcher.py NODE.json)) in a private mount namespace, so every mount

@@ -2,7 +2,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-#!/usr/bin/env python3
 """Joins the cgroups given, then becomes the program after C(--): C(member.py [DIRECTORY...] -- PROGRAM [ARG...])."""
 
 from __future__ import annotations

@@ -93,8 +93,6 @@ def prepare(lab: Lab, node: Node, host: Host, lower: str, apt: HostApt, extra: t
     shell.write_file(description_path(lab, node), json.dumps(described, indent=2) + "\n")
 
 
-
-
 def start(lab: Lab, node: Node, host: Host) -> None:
     """Start the launcher in a mount namespace of its own."""
     argv = ["unshare", "--mount", "--propagation", "private", sys.executable, _LAUNCHER, description_path(lab, node)]
