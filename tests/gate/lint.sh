@@ -20,7 +20,7 @@ step_ansible_lint() { ansible-lint --profile production --offline --strict --noc
 step_shellcheck() {
     local -a scripts
     mapfile -t scripts < <(git ls-files --cached --others --exclude-standard | while read -r name; do
-        if [ -f "$name" ] && head -c 64 "$name" | head -n 1 | grep -aqE '^#!.*[/ ](ba)?sh( |$)' && ! sed -n 2p "$name" | grep -aq '^"exec"'; then
+        if [ -f "$name" ] && head -c 64 "$name" | head -n 1 | grep -aqE '^#!.*[/ ](ba)?sh( |$)' && ! head -n 8 "$name" | grep -aq '^"exec" '; then
             printf '%s\n' "$name"
         fi
     done)
