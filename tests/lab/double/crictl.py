@@ -150,8 +150,9 @@ def inspecti(cri: Cri, options: dict[str, t.Any], arguments: list[str]) -> None:
 
 
 def print_inspected(results: list[dict[str, t.Any]], options: dict[str, t.Any]) -> None:
-    if not results:
-        raise Failure("No IDs provided or nothing found per filter")
+    if not results:  # the real one shows its help after this and exits 0
+        log("error", "No IDs provided or nothing found per filter")
+        return
     if options["output"] not in (None, "json"):
         raise Failure(f'unsupported format: "{options["output"]}"')
     print(out.inspected(results))
@@ -357,11 +358,11 @@ def connect(options: dict[str, t.Any]) -> Cri:
     return Cri(endpoint, timeout if timeout and timeout > 0 else 2.0)
 
 
-def fatal(text: str) -> None:
-    """The last line of a failed crictl: logrus' text format."""
+def log(level: str, text: str) -> None:
+    """A line on stderr in logrus' text format; the last line of a failed crictl has the level ``fatal``."""
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds").replace("+00:00", "Z")
     quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    print(f'time="{now}" level=fatal msg="{quoted}"', file=sys.stderr)
+    print(f'time="{now}" level={level} msg="{quoted}"', file=sys.stderr)
 
 
 def main(argv: t.Sequence[str]) -> int:
@@ -377,10 +378,10 @@ def main(argv: t.Sequence[str]) -> int:
         values, arguments = flags.parse(rest[1:])
         command(connect(options), values, arguments)
     except (UsageError, Failure) as exc:
-        fatal(str(exc))
+        log("fatal", str(exc))
         return 1
     except CriError as exc:
-        fatal(f"{rest[0]}: {exc}")
+        log("fatal", f"{rest[0]}: {exc}")
         return 1
     return 0
 
