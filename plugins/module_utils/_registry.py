@@ -154,7 +154,10 @@ class Registry:
         if not location:
             raise RegistryError("%s: registry %s answered without a Location" % (what, self.host))
         url = urljoin(request_url, location)
-        scheme, host, dummy = origin(url)
+        try:
+            scheme, host, dummy = origin(url)
+        except ValueError:
+            scheme, host = "", None
         if scheme not in ("http", "https") or not host:
             raise RegistryError("%s: registry %s sends us to %r, which is no HTTP address" % (what, self.host, url[:200]))
         if scheme == "http" and not self._plain_http:
