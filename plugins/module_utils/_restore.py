@@ -1,0 +1,314 @@
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Create the Pod that restores, wait for it, and clean up after a failure.
+
+PRIVATE to the collection. Everything that can be refused is refused before anything is created; the source Pod is only read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_backends as backends
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    CheckpointError,
+    DeadlineError,
+    HttpStatusError,
+    RestoreError,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kube_api import KubeApi
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import check_label, check_subdomain
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pod_spec import (
+    REQUEST,
+    Built,
+    Object,
+    Request,
+    Restored,
+    build,
+    check_source,
+    controller_of,
+    selector_keys,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_progress import (
+    ENDED,
+    FAILED,
+    RUNNING,
+    compact_events,
+    describe,
+    progress,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_target import Target, target
+
+_POLL_SECONDS = 0.5
+_GONE_SECONDS = 60.0
+_CLEANUP_GRACE_SECONDS = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What C(pod_restore) was asked for. source: a Pod object that was kept; the live Pod when None."""
+
+    namespace: str
+    pod: str
+    request: Request
+    backend: str = backends.AUTO
+    owner: str = "detached"
+    restart_policy: t.Optional[str] = None
+    node_info: t.Optional[t.Mapping[str, t.Any]] = None
+    source: t.Optional[Object] = None
+    wait: bool = True
+    wait_timeout: float = 120.0
+    cleanup_on_failure: bool = True
+
+
+class Restorer:
+    """One restore. clock and sleep are replaced in tests."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        order: Order,
+        check_mode: bool,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._api = api
+        self._order = order
+        self._check_mode = check_mode
+        self._clock = clock
+        self._sleep = sleep
+        self._warnings: t.List[str] = []
+        self._stages: t.Dict[str, float] = {}
+
+    # -- before anything is created -----------------------------------------------------------------------------------
+
+    def _source(self) -> Object:
+        order = self._order
+        if order.source is not None:
+            return check_source(order.source)
+        found = self._api.get("v1", "Pod", order.pod, order.namespace)
+        if found is None:
+            raise RestoreError(
+                "there is no pod %s/%s to take the restore pod's specification from. If it is gone, give source_file: the file "
+                "<archive>.pod.json that was written with the checkpoint" % (order.namespace, order.pod)
+            )
+        return check_source(found)
+
+    def _target(self) -> Target:
+        name = self._order.request.target_node
+        try:
+            node = self._api.get("v1", "Node", name)
+        except HttpStatusError as exc:
+            if exc.status != 403:
+                raise
+            self._warnings.append("the Node object of %s may not be read, so less could be checked: %s" % (name, exc.msg))
+            return target(name, None, self._order.node_info)
+        if node is None:
+            raise RestoreError("there is no node %s in this cluster" % name)
+        return target(name, node, self._order.node_info)
+
+    def _drop_labels(self, source: Object) -> t.Optional[t.FrozenSet[str]]:
+        """The label keys that must not be on the new Pod; None for all of them."""
+        owner = controller_of(source)
+        if owner is None:
+            return frozenset()
+        label = "%s %s" % (owner.get("kind"), owner.get("name"))
+        if self._order.owner == "keep":
+            self._warnings.append("with all labels kept, %s will adopt the new pod, and deletes one of the two if it has too many" % label)
+            return frozenset()
+        try:
+            found = self._api.get(owner["apiVersion"], owner["kind"], owner["name"], self._order.namespace)
+        except CheckpointError as exc:
+            self._warnings.append("the source's owner %s cannot be read, so all labels are left out: %s" % (label, exc.msg))
+            return None
+        keys = selector_keys(found) if found else frozenset()
+        if not keys:
+            self._warnings.append("the source's owner %s has no selector that could be read, so all labels are left out" % label)
+            return None
+        return keys
+
+    def _build(self) -> t.Tuple[Built, Target, t.Any]:
+        order = self._order
+        check_label(order.namespace, "namespace")
+        check_subdomain(order.pod, "pod")
+        check_subdomain(order.request.name, "name")
+        check_subdomain(order.request.target_node, "target_node")
+        for item in order.request.containers:
+            check_label(item.name, "container")
+        source = self._source()
+        source["metadata"].setdefault("namespace", order.namespace)
+        if source["metadata"]["namespace"] != order.namespace or source["metadata"]["name"] != order.pod:
+            raise RestoreError(
+                "the source is pod %(namespace)s/%(name)s" % source["metadata"]
+                + ", not %s/%s: wrong source_file?" % (order.namespace, order.pod)
+            )
+        where = self._target()
+        self._warnings += where.warnings
+        backend, unsure = backends.choose(order.backend, where)
+        self._warnings += unsure + backend.check(order.request.containers, where)
+        request = dataclasses.replace(
+            order.request,
+            drop_labels=self._drop_labels(source),
+            restart_policy=order.restart_policy or backend.RESTART_POLICY,
+        )
+        built = build(source, request, backend.apply)
+        self._warnings += built.warnings
+        return built, where, backend
+
+    # -- doing it -------------------------------------------------------------------------------------------------------
+
+    def run(self) -> t.Dict[str, t.Any]:
+        """The module's result; RestoreError carries the same keys."""
+        started = self._clock()
+        built, where, backend = self._build()
+        self._stages["prepare"] = round(self._clock() - started, 3)
+        result: t.Dict[str, t.Any] = {
+            "changed": False,
+            "backend": backend.NAME,
+            "verified": None,
+            "evidence": None,
+            "labels_removed": dict(built.labels_removed),
+            "warnings": self._warnings,
+            "events": [],
+            "cleaned_up": False,
+            "stages": self._stages,
+        }
+        existing = self._existing(built.pod)
+        if existing is not None:
+            result["pod"] = describe(existing)
+            if not self._check_mode and self._order.wait:
+                # Not made by this run: whatever comes of it, it is not ours to remove.
+                result["pod"] = describe(self._wait(existing, where, result, ours=False))
+            return result
+        answer = self._api.create_pod(built.pod, dry_run=True)
+        result.update(changed=True, pod=describe(answer))
+        if self._check_mode:
+            # The server's answer to a dry run carries a UID that no Pod will have.
+            result["pod"]["uid"] = None
+            return result
+        started = self._clock()
+        created = self._api.create_pod(built.pod, dry_run=False)
+        self._stages["create"] = round(self._clock() - started, 3)
+        result["pod"] = describe(created)
+        if self._order.wait:
+            result["pod"] = describe(self._wait(created, where, result, ours=True))
+        return result
+
+    def _existing(self, pod: Object) -> t.Optional[Object]:
+        """A Pod of that name: None when there is none, itself when it is the one asked for; RestoreError otherwise."""
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        found = self._api.get("v1", "Pod", name, namespace)
+        if found is not None and found["metadata"].get("deletionTimestamp") and not self._check_mode:
+            found = self._until_gone(namespace, name, found["metadata"].get("uid"))
+        if found is None:
+            return None
+        asked = pod["metadata"]["annotations"][REQUEST]
+        if (found["metadata"].get("annotations") or {}).get(REQUEST) != asked:
+            raise RestoreError(
+                "pod %s/%s exists already and is not this restore; nothing was touched. Delete it, or give another name" % (namespace, name),
+                pod=describe(found),
+            )
+        return found
+
+    def _until_gone(self, namespace: str, name: str, uid: t.Optional[str]) -> t.Optional[Object]:
+        deadline = self._clock() + _GONE_SECONDS
+        while True:
+            found = self._api.get("v1", "Pod", name, namespace)
+            if found is None or found["metadata"].get("uid") != uid:
+                return found
+            if self._clock() >= deadline:
+                raise DeadlineError("pod %s/%s is being deleted and was still there after %d s" % (namespace, name, _GONE_SECONDS))
+            self._sleep(_POLL_SECONDS)
+
+    def _wait(self, pod: Object, where: Target, result: t.Dict[str, t.Any], ours: bool) -> Object:
+        """The Pod once its containers run (or have ended well); RestoreError when it failed or the time is over."""
+        metadata = pod["metadata"]
+        started = self._clock()
+        while True:
+            now = progress(pod)
+            if now.state in (RUNNING, ENDED):
+                self._stages["wait"] = round(self._clock() - started, 3)
+                if now.state == ENDED:
+                    self._warnings.append(now.text)
+                return pod
+            elapsed = self._clock() - started
+            if now.state == FAILED or elapsed >= self._order.wait_timeout:
+                self._stages["wait"] = round(elapsed, 3)
+                why = now.text if now.state == FAILED else "not running after %d s: %s" % (self._order.wait_timeout, now.text)
+                raise self._failure(pod, where, result, why, ours)
+            self._sleep(_POLL_SECONDS)
+            try:
+                found = self._api.get("v1", "Pod", metadata["name"], metadata["namespace"])
+            except CheckpointError as exc:
+                raise self._failure(pod, where, result, "its status could not be read any more: %s" % exc.msg, ours) from exc
+            if found is None or found["metadata"].get("uid") != metadata.get("uid"):
+                raise self._failure(pod, where, result, "somebody deleted it while it was starting", ours=False)
+            pod = found
+
+    # -- when it failed -------------------------------------------------------------------------------------------------
+
+    def _failure(self, pod: Object, where: Target, result: t.Dict[str, t.Any], why: str, ours: bool) -> RestoreError:
+        metadata = pod["metadata"]
+        label = "%s/%s" % (metadata["namespace"], metadata["name"])
+        try:
+            events = compact_events(self._api.pod_events(metadata["namespace"], metadata["uid"]))
+        except CheckpointError as exc:
+            events = []
+            self._warnings.append("its events could not be read: %s" % exc.msg)
+        text = "\n".join([why] + [str(event["message"]) for event in events if event["type"] != "Normal"])
+        found = diagnose(text, engine=where.engine)
+        cleaned, outcome = self._clean_up(metadata, label, ours)
+        msg = "pod %s was not restored on %s: %s." % (label, where.label, why.rstrip("."))
+        if found:
+            msg += " Likely cause: %s. Remedy: %s." % (found[0]["cause"], found[0]["remedy"])
+        msg += " %s The source was not touched." % outcome
+        details = dict(result, pod=describe(pod), events=events, diagnosis=found, cleaned_up=cleaned, changed=ours and not cleaned)
+        return RestoreError(msg, **details)
+
+    def _clean_up(self, metadata: Object, label: str, ours: bool) -> t.Tuple[bool, str]:
+        if not ours:
+            return False, "It was left as it is, because this run did not create it."
+        if not self._order.cleanup_on_failure:
+            return False, "It was left in place (cleanup_on_failure: false)."
+        try:
+            self._api.delete_pod(metadata["namespace"], metadata["name"], metadata["uid"], _CLEANUP_GRACE_SECONDS)
+            self._until_gone(metadata["namespace"], metadata["name"], metadata["uid"])
+        except CheckpointError as exc:
+            if isinstance(exc, HttpStatusError) and exc.status == 404:
+                return True, "It is deleted."
+            return False, "It could not be deleted (%s): delete pod %s yourself." % (exc.msg, label)
+        return True, "It was deleted again."
+
+
+def order_from(params: t.Mapping[str, t.Any], source: t.Optional[Object]) -> Order:
+    """The module's options as an Order."""
+    items = tuple(
+        Restored(entry["name"], entry["image"], entry.get("annotations") or {}) for entry in params["containers"]
+    )
+    request = Request(
+        name=params["name"] or params["pod"] + "-restored",
+        target_node=params["target_node"],
+        containers=items,
+        placement=params["placement"],
+        fresh_containers=params["fresh_containers"],
+        labels={str(key): str(value) for key, value in (params["labels"] or {}).items()},
+        annotations={str(key): str(value) for key, value in (params["annotations"] or {}).items()},
+        image_pull_secrets=tuple(params["image_pull_secrets"] or ()),
+    )
+    return Order(
+        namespace=params["namespace"],
+        pod=params["pod"],
+        request=request,
+        backend=params["backend"],
+        owner=params["owner"],
+        restart_policy=params["restart_policy"],
+        node_info=params["node_info"],
+        source=source,
+        wait=params["wait"],
+        wait_timeout=params["wait_timeout"],
+        cleanup_on_failure=params["cleanup_on_failure"],
+    )
