@@ -58,6 +58,10 @@ class Tree:
         info.type, info.mode, info.size, info.linkname = kind, mode, len(content), target
         self.entries[name] = (info, content)
 
+    def directory(self, name: str) -> None:
+        """Add an empty directory."""
+        self._add(name, tarfile.DIRTYPE, mode=0o755)
+
     def file(self, name: str, content: bytes, mode: int = 0o644) -> None:
         """Add a regular file."""
         self._add(name, tarfile.REGTYPE, content, mode)
@@ -193,6 +197,7 @@ def counter(lower: str, machine: str) -> Image:
             tree.copy(lower, path)
     with open(f"{_HERE}/images/counter.py", "rb") as stream:
         tree.file("app/counter.py", stream.read())
+    tree.directory(f"usr/lib/{version}/lib-dynload")  # where Python looks for its own place; everything needed is built in
     config = {
         "Entrypoint": ["/usr/bin/python3", "-I", "-S", "/app/counter.py"],
         "Env": ["PATH=/usr/bin:/bin", "PORT=8080", "MEMORY_MIB=16"],
