@@ -210,6 +210,17 @@ def claimer_lives(document: Document) -> bool:
         and document.get("start_time") == process_start(int(document.get("pid") or 0)) != 0
 
 
+def in_use(entry: Entry) -> bool:
+    """Whether a claimed entry is being restored, or its container was restored and waits for its start."""
+    if entry.state != CLAIMED:
+        return False
+    claim, status = claim_of(entry), status_of(entry)
+    if claimer_lives(claim):
+        return True
+    return status.get("outcome") == "held" and claim.get("boot_id") == boot_id() \
+        and status.get("pid_start_time") == process_start(int(status.get("pid") or 0)) != 0
+
+
 def process_start(pid: int) -> int:
     """When a process started, in clock ticks since boot; 0 if there is no such process."""
     try:
@@ -258,13 +269,19 @@ def status_of(entry: Entry) -> Document:
         return {}
 
 
+def describe(entry: Entry, now: float) -> Document:
+    """What may be told about an entry: everything but its memory."""
+    document = {key: entry.document.get(key) for key in ("id", "binding", "policy", "accept", "created_at", "expires_at", "checkpoint")}
+    return dict(document, state=entry.state, expired=entry.expired(now), status=status_of(entry))
+
+
 def expire(root: str, now: float, keep_history: float) -> t.List[t.Tuple[str, str]]:
     """End what is over: staged entries past their time lose their memory, old history goes, so do remains of a
     staging that died. Returns pairs of entry and what happened to it. A claimed entry is left to its handler."""
     happened = []
     with locked(root):
         for entry in entries(root, (STAGED, CLAIMED)):
-            if entry.state == CLAIMED and (claimer_lives(claim_of(entry)) or _held(entry)):
+            if in_use(entry):
                 continue
             if entry.expired(now):
                 happened.append((entry.id, expire_one(root, entry, now)))
@@ -291,12 +308,6 @@ def expire_one(root: str, entry: Entry, now: float) -> str:
                   % time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(float(entry.document["expires_at"]))),
     })
     return "expired"
-
-
-def _held(entry: Entry) -> bool:
-    """A container that was restored and waits for its start is alive although the handler that made it is gone."""
-    return status_of(entry).get("outcome") == "held" and claim_of(entry).get("boot_id") == boot_id() \
-        and process_start(int(status_of(entry).get("pid") or 0)) != 0
 
 
 def _owner_of_incoming(path: str) -> Document:

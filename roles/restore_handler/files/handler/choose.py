@@ -9,7 +9,6 @@ import time
 import typing as t
 
 import marker
-import processes
 import report
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _stage as stage
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import RestoreError
@@ -73,7 +72,7 @@ def _entitled(entry: stage.Entry, container_id: str, config: Settings) -> t.Opti
             # It ran, and its handler was killed before it could write that down. Never again.
             stage.finish(root, entry, stage.DONE, dict(stage.status_of(entry), outcome="restored", finished_at=time.time()))
             return None
-        if _in_use(entry, claim):
+        if stage.in_use(entry):
             raise RestoreError("restore %s is already claimed by the container %s" % (entry.id, claim.get("container_id")))
         if claim.get("container_id"):
             # Its handler was killed and the runtime has not cleaned up after it.
@@ -92,14 +91,6 @@ def _entitled(entry: stage.Entry, container_id: str, config: Settings) -> t.Opti
             raise RestoreError(reason)
         return None
     return stage.claim(root, entry, container_id, attempt)
-
-
-def _in_use(entry: stage.Entry, claim: stage.Document) -> bool:
-    if stage.claimer_lives(claim):
-        return True
-    status = stage.status_of(entry)
-    return status.get("outcome") == "held" and claim.get("boot_id") == stage.boot_id() \
-        and processes.state(int(status.get("pid") or 0)) not in ("", "Z", "X")
 
 
 def _has_failed(entry: stage.Entry) -> RestoreError:

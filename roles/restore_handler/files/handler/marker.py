@@ -34,6 +34,7 @@ def path(config: Settings, container_id: str) -> str:
 def write(config: Settings, call: Call, spec: bundle.Spec, entry: stage.Entry) -> str:
     """Mark a container; return the marker's directory."""
     directory = path(config, call.container_id)
+    os.makedirs(config.state, mode=0o700, exist_ok=True)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     stage.write_json(os.path.join(directory, _FILE), {
         "entry": entry.id,

@@ -60,6 +60,7 @@ class Work:
             self._apply_oom_score(pid)
         return {
             "pid": pid,
+            "pid_start_time": stage.process_start(pid),
             "processes": len(found.tasks),
             "keep_stopped": [task.pid for task in found.tasks if task.state == criu.STOPPED],
             "files": applied._asdict(),
