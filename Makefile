@@ -26,9 +26,10 @@ deps: ## install the Debian or Ubuntu packages that the lab and the tests need (
 collection: ## put the collection and its dependencies under $(BUILD)/ansible_collections
 	@$(GATE)/stage.sh
 
-venv: ## make the virtual environments
+venv: ## make the virtual environments, find or unpack the Pythons to test on
 	@$(GATE)/venv.sh controller
 	@$(GATE)/venv.sh floor
+	@$(GATE)/pythons.sh
 
 unit: ## unit tests, the inner loop (under a minute)
 	@$(GATE)/unit.sh

@@ -8,7 +8,7 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-packages='python3 python3-venv python3-pip git rsync shellcheck openssh-client iproute2 iptables debootstrap systemd-container
+packages='patchelf debian-archive-keyring python3 python3-venv python3-pip git rsync shellcheck openssh-client iproute2 iptables debootstrap systemd-container
  docker-registry zstd age buildah skopeo'
 missing=''
 for package in $packages; do

@@ -42,7 +42,7 @@ find_python() {
     local -a dirs
     IFS=: read -r -a dirs <<<"$PATH"
     for dir in "${dirs[@]}" /usr/local/bin /usr/bin "${PYENV_ROOT:-${HOME:-/nonexistent}/.pyenv}/versions/$version".*/bin \
-        "$CACHE/python/$version/bin"; do
+        "$CACHE"/python/*/usr/bin; do
         case $dir in */shims) continue ;; esac
         candidate=$dir/python$version
         if [ -x "$candidate" ] && python_works "$candidate" "$version"; then
@@ -68,15 +68,17 @@ first_python() {
     return 1
 }
 
-# controller_python: the interpreter for the newest ansible-core (3.12 or later), however it can be had.
+# ensure_python VERSION: that interpreter, out of a Debian release when the machine has none.
+ensure_python() {
+    local -A suites=([3.9]=bullseye [3.11]=bookworm [3.13]=trixie [3.14]=forky)
+    find_python "$1" || { [ -n "${suites[$1]:-}" ] && "$GATE_ROOT/tests/gate/debian-python.sh" "${suites[$1]}" "$1"; }
+}
+
+# controller_python: the interpreter for the newest ansible-core, which needs 3.12 or later.
 controller_python() {
-    local path
     if [ -n "${CONTROLLER_PYTHON:-}" ]; then printf '%s\n' "$CONTROLLER_PYTHON"; return 0; fi
-    if path=$(first_python 3.14 3.13 3.12); then printf '%s\n' "$path"; return 0; fi
-    if [ -x "$GATE_ROOT/tests/lab/controller-python" ]; then
-        path=$("$GATE_ROOT/tests/lab/controller-python") && [ -n "$path" ] && printf '%s\n' "$path" && return 0
-    fi
-    die "no Python 3.12 or later, which the newest ansible-core needs: install one or set CONTROLLER_PYTHON=/path/to/python"
+    first_python 3.13 3.12 3.14 || ensure_python 3.13 ||
+        die "no Python 3.12 or later, which the newest ansible-core needs: install one or set CONTROLLER_PYTHON=/path/to/python"
 }
 
 # python_path: PATH for ansible-test: the environment's own tools, then every real interpreter, never a version manager's shims.

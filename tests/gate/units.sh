@@ -11,14 +11,11 @@ set -euo pipefail
 venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
 home=$("$GATE_ROOT/tests/gate/ansible-test-home.sh" controller)
 root=$("$GATE_ROOT/tests/gate/stage.sh" units)
-found=$(pythons)
-[ -n "$found" ] || die 'no Python 3.9 to 3.14 found'
-oldest=$(head -n 1 <<<"$found") newest=$(tail -n 1 <<<"$found")
 cd "$root/$COLLECTION"
 failed=0
 while read -r version path; do
     say "ansible-test units on Python $version ($path)"
     HOME=$home PIP_CACHE_DIR=$CACHE/pip PATH=$venv/bin:$(python_path) timed "units on Python $version" \
-        ansible-test units --venv --python "$version" --color no || failed=1
-done < <(printf '%s\n%s\n' "$oldest" "$newest" | sort -u)
+        ansible-test units --venv --python "$version" --color no </dev/null || failed=1
+done < <(pythons | sed -n '1p;1!{$p}')
 exit "$failed"
