@@ -95,7 +95,7 @@ def prepare(lab: Lab, node: Node, host: Host, lower: str, apt: HostApt, extra: t
 
 def start(lab: Lab, node: Node, host: Host) -> None:
     """Start the launcher in a mount namespace of its own."""
-    argv = ["unshare", "--mount", "--propagation", "private", sys.executable, _LAUNCHER, description_path(lab, node)]
+    argv = ["unshare", "--mount", "--propagation", "private", sys.executable, "-B", _LAUNCHER, description_path(lab, node)]
     parts.start(host, lab, node.name, argv, log_path(lab, node))
 
 

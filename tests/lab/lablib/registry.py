@@ -117,7 +117,7 @@ def up(host: Host, lab: state.Lab, lower: str, say: t.Callable[[str], None]) -> 
         parts.end(host, lab, part, config)
         _refuse_taken_port(lab, which)
         os.makedirs(f"{lab.data}/registry-{which}", exist_ok=True)
-        argv = [sys.executable, _RUNNER, *parts.member_cgroups(host, lab, part), "--", program(), "serve", config]
+        argv = [sys.executable, "-B", _RUNNER, *parts.member_cgroups(host, lab, part), "--", program(), "serve", config]
         parts.start(host, lab, part, argv, f"{place}/{which}.log")
     for which in _PORTS:
         shell.wait_until(f"the registry {name(which)}", lambda w=which: answers(lab, w), 20)
