@@ -204,10 +204,11 @@ def image_path(engine: t.Optional[str], version_text: t.Optional[str], config: t
     config: what C(_node_info_config) read, None when it is not known (C(pod_restore) knows only the version).
     """
     how = versions.engine_restores(engine or "", versions.parse(version_text))
-    label = "%s %s" % (engine or "no container runtime", version_text or "")
+    label = "%s %s" % (engine, version_text or "")
     path = {"name": "image", "available": False, "enabled": False, "why": "", "remedy": ""}
     if how is None:
-        return dict(path, why="%s is not known to restore checkpoint images" % label.strip(), remedy="containerd 2.1 to 2.3 or CRI-O 1.26 or later")
+        why = "%s is not known to restore checkpoint images" % label.strip() if engine else "there is no container runtime"
+        return dict(path, why=why, remedy="containerd 2.1 to 2.3 or CRI-O 1.26 or later")
     if how in (versions.NEVER, versions.REMOVED):
         why = "%s cannot restore from a checkpoint image: %s" % (label, "not yet built there" if how == versions.NEVER else "removed in 2.4")
         return dict(path, why=why, remedy="containerd 2.1 to 2.3, or the restore handler")

@@ -19,15 +19,7 @@ description:
   - Needs nothing installed. What is missing is part of the answer.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: N/A
-    details:
-      - Nothing is changed.
-  idempotent:
-    support: full
+  - container_checkpoint.kubernetes._attributes.info_module
 options:
   checkpoint_dir:
     description:

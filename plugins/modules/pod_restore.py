@@ -10,7 +10,7 @@ module: pod_restore
 short_description: Restore a checkpointed Pod on another node
 version_added: 0.1.0
 author:
-  - The container_checkpoint.kubernetes contributors
+  - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
   - Creates a Pod whose containers are restored from their checkpoints, with the mounts, ServiceAccount, terminal and security
     context of the Pod that was checkpointed, and waits until its containers run.
@@ -20,6 +20,7 @@ description:
   - Whatever can be refused is refused before anything is created, with the reason and what to do about it.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
+  - container_checkpoint.kubernetes._attributes.actiongroup_kubernetes
   - container_checkpoint.kubernetes._kube_api
 attributes:
   check_mode:

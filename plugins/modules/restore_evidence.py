@@ -1,0 +1,264 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_evidence
+short_description: Prove that a Pod's containers were restored and not started afresh
+version_added: 0.1.0
+author:
+  - The container_checkpoint.kubernetes contributors (@container-checkpoint)
+description:
+  - Asks the container runtime of the node that it runs on what it recorded about the containers of a Pod.
+  - A Pod that is Running, its image and its log prove nothing. The status shows the ordinary image, and old log lines are carried over.
+  - Compares the checkpoint that the runtime recorded with the one expected, by digest (containerd) and by time.
+extends_documentation_fragment:
+  - container_checkpoint.kubernetes._attributes
+  - container_checkpoint.kubernetes._attributes.info_module
+options:
+  namespace:
+    description:
+      - The Pod's namespace.
+    type: str
+    required: true
+  pod:
+    description:
+      - The Pod's name.
+    type: str
+    required: true
+  pod_uid:
+    description:
+      - The Pod's UID. When given, a Pod of the same name that was there before is not mistaken for it.
+    type: str
+  containers:
+    description:
+      - The containers that must be restored ones.
+      - When not given, all of the Pod.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - The container's name.
+        type: str
+        required: true
+      image:
+        description:
+          - The checkpoint image by digest that it must have been restored from. Compared where the runtime records it; CRI-O does not.
+        type: str
+      checkpointed_at:
+        description:
+          - When the checkpoint was made, as the archive says (RFC 3339).
+        type: str
+  require:
+    description:
+      - Fail if the proof is not complete.
+    type: bool
+    default: true
+  cri_endpoint:
+    description:
+      - The container runtime's socket, as a path or C(unix://) URL.
+      - When not given, that of containerd or CRI-O is used, whichever exists.
+    type: str
+notes:
+  - Run it as root on the node that the Pod runs on. It needs C(crictl).
+seealso:
+  - module: container_checkpoint.kubernetes.pod_restore
+"""
+
+EXAMPLES = r"""
+- name: Prove that it was restored
+  container_checkpoint.kubernetes.restore_evidence:
+    namespace: default
+    pod: counter-restored
+    pod_uid: "{{ restored.pod.uid }}"
+    containers:
+      - name: counter
+        image: "{{ checkpoint_image.image }}"
+        checkpointed_at: "{{ checkpoint_image.identity.checkpointed_at }}"
+  become: true
+  delegate_to: node2
+"""
+
+RETURN = r"""
+verified:
+  description: Whether every container was restored, from the checkpoint that was expected, and runs.
+  returned: always, once the runtime has answered
+  type: bool
+  sample: true
+containers:
+  description: What the runtime recorded.
+  returned: always, once the runtime has answered
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The container's name.
+      type: str
+      returned: always
+      sample: counter
+    container_id:
+      description: Its id.
+      type: str
+      returned: always
+      sample: c2385d03777a94be758af5d35398d01e03b115ec58ad497fedf6a1cac51ba513
+    restored:
+      description: Whether it was restored.
+      type: bool
+      returned: always
+      sample: true
+    by:
+      description: Who says so; V(cri) is the container runtime, V(null) nobody.
+      type: str
+      returned: always
+      sample: cri
+    engine:
+      description: The container runtime.
+      type: str
+      returned: always
+      sample: containerd
+    checkpoint_image:
+      description: The checkpoint image, where the runtime records it.
+      type: str
+      returned: always
+      sample: registry.example.com/checkpoints/counter@sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+    checkpointed_at:
+      description: When the checkpoint was made.
+      type: str
+      returned: always
+      sample: "2026-11-21T12:31:08.24669231Z"
+    state:
+      description: The container's state.
+      type: str
+      returned: always
+      sample: running
+    restarts:
+      description: How often it was restarted; every restart restores the same checkpoint again.
+      type: int
+      returned: always
+      sample: 0
+    pid:
+      description: Its process on the node.
+      type: int
+      returned: always
+      sample: 454
+    started_at:
+      description: When it was started.
+      type: str
+      returned: always
+      sample: "2026-11-21T12:31:11.028607265Z"
+reasons:
+  description: What speaks against the proof, and what could not be compared.
+  returned: always, once the runtime has answered
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Stable name.
+      type: str
+      returned: always
+      sample: started-fresh
+    container:
+      description: The container.
+      type: str
+      returned: always
+      sample: counter
+    text:
+      description: What was found.
+      type: str
+      returned: always
+      sample: the runtime says that it was started afresh, not restored
+  sample: []
+"""
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_evidence as evidence
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Container, Cri
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, RestoreError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import check_label, check_subdomain
+
+
+def newest(containers: t.Iterable[Container]) -> t.Dict[str, Container]:
+    """The newest attempt of each container, by name; the input has newer attempts first."""
+    found: t.Dict[str, Container] = {}
+    for container in containers:
+        found.setdefault(container.name, container)
+    return found
+
+
+def collect(cri: Cri, params: t.Mapping[str, t.Any], alive: t.Callable[[int], bool]) -> t.Dict[str, t.Any]:
+    """The module's result; RestoreError when the Pod is not on this node or the proof is required and not complete."""
+    namespace, pod = check_label(params["namespace"], "namespace"), check_subdomain(params["pod"], "pod")
+    here = cri.containers(namespace, pod)
+    if params["pod_uid"]:
+        here = [container for container in here if container.pod_uid == params["pod_uid"]]
+    if not here:
+        raise RestoreError(
+            "this node runs no container of pod %s/%s%s: is it the node the pod was restored on?"
+            % (namespace, pod, " with UID %s" % params["pod_uid"] if params["pod_uid"] else "")
+        )
+    present = newest(here)
+    wanted = [
+        evidence.Expected(entry["name"], entry.get("image"), entry.get("checkpointed_at")) for entry in params["containers"] or []
+    ] or [evidence.Expected(name) for name in sorted(present)]
+
+    def digests_of(reference: str) -> t.Sequence[str]:
+        return (cri.image(reference) or {}).get("repoDigests") or []
+
+    described, reasons = [], []
+    for expected in wanted:
+        if expected.name not in present:
+            text = "there is no such container: pod %s/%s has %s here" % (namespace, pod, ", ".join(sorted(present)))
+            reasons.append({"id": "no-container", "container": expected.name, "text": text})
+            continue
+        container = cri.inspect(present[expected.name].id)
+        described.append(evidence.describe(container))
+        reasons += evidence.judge(container, expected, alive, digests_of)
+    result = {"changed": False, "containers": described, "reasons": reasons, "verified": evidence.verified(reasons)}
+    if params["require"] and not result["verified"]:
+        texts = "; ".join("container %(container)s: %(text)s" % reason for reason in reasons)
+        raise RestoreError("it is not proven that pod %s/%s was restored: %s" % (namespace, pod, texts), **result)
+    return result
+
+
+def main() -> None:
+    """Ask, judge, answer."""
+    module = AnsibleModule(
+        argument_spec={
+            "namespace": {"type": "str", "required": True},
+            "pod": {"type": "str", "required": True},
+            "pod_uid": {"type": "str"},
+            "containers": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "image": {"type": "str"},
+                    "checkpointed_at": {"type": "str"},
+                },
+            },
+            "require": {"type": "bool", "default": True},
+            "cri_endpoint": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    runner = CommandRunner(module)
+    try:
+        cri = Cri(runner.run, runner.find, module.params["cri_endpoint"])
+        result = collect(cri, module.params, lambda pid: os.path.exists("/proc/%d" % pid))
+    except CheckpointError as exc:
+        fail(module, exc)
+    else:
+        module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
