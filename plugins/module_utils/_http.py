@@ -170,7 +170,10 @@ class HttpClient:
             connection.connect()
         except (OSError, http.client.HTTPException, _FingerprintMismatch) as exc:
             connection.close()
-            raise self._failure(where, exc, self._connect_timeout) from exc
+            failure = self._failure(where, exc, self._connect_timeout)
+            if failure.details["transport"] == "timeout":
+                failure.details["transport"] = "connect_timeout"
+            raise failure from exc
         try:
             connection.sock.settimeout(timeout or self._timeout)
             broken: t.Optional[OSError] = None

@@ -50,8 +50,8 @@ def check_target(namespace: str, pod: str, container: t.Optional[str] = None) ->
 class KubeletClient:
     """One kubelet.
 
-    url: C(https://HOST:10250) of the kubelet, or of the API server when node is given. authorization: called for the
-    value of the Authorization header (or None) before each request, so that a renewed token file is read again.
+    url: C(https://HOST:10250) of the kubelet, or of the API server when node is given. headers: called before each
+    request for the headers that identify us, so that a renewed token file is read again.
     node: with it, everything goes through the API server's proxy for that node.
     """
 
@@ -59,13 +59,13 @@ class KubeletClient:
         self,
         send: Send,
         url: str,
-        authorization: t.Callable[[], t.Optional[str]] = lambda: None,
+        headers: t.Callable[[], t.Mapping[str, str]] = dict,
         node: t.Optional[str] = None,
         timeout: float = 30.0,
     ) -> None:
         self._send = send
         self._url = url.rstrip("/")
-        self._authorization = authorization
+        self._headers = headers
         self._node = check_subdomain(node, "node") if node is not None else None
         self._timeout = timeout
 
@@ -142,10 +142,7 @@ class KubeletClient:
         return self._request(method, base + path, timeout, max_body)
 
     def _request(self, method: str, url: str, timeout: float, max_body: int) -> Answer:
-        headers = {"Accept": "application/json"}
-        authorization = self._authorization()
-        if authorization:
-            headers["Authorization"] = authorization
+        headers = {"Accept": "application/json", **self._headers()}
         try:
             return self._send(method, url, headers=headers, body=b"" if method == "POST" else None, timeout=timeout, max_body=max_body)
         except TransportError as exc:

@@ -69,7 +69,7 @@ def iter_file(path: str, block: int = DEFAULT_BLOCK, expect: t.Optional[FileStat
                 break
             done += len(chunk)
             if done > before.size:
-                raise ArchiveError("%s grew while it was read (from %d bytes)" % (path, before.size))
+                raise ArchiveError("%s grew while it was read (from %d bytes)" % (path, before.size), incomplete=True)
             yield chunk
         _check_unchanged(path, stream.fileno(), before, done)
 
@@ -78,7 +78,7 @@ def _check_unchanged(path: str, descriptor: int, before: FileState, done: int) -
     if done < before.size:
         raise ArchiveError("%s was truncated while it was read (%d of %d bytes)" % (path, done, before.size))
     if FileState.of(os.fstat(descriptor)) != before:
-        raise ArchiveError("%s was changed while it was read" % path)
+        raise ArchiveError("%s was changed while it was read" % path, incomplete=True)
     try:
         there = os.stat(path, follow_symlinks=False)
     except OSError:

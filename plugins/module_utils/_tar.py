@@ -130,10 +130,10 @@ class TarParser:
     def finish(self) -> None:
         """The stream is over: raise if it is not a complete tar."""
         if self.offset == 0:
-            raise ArchiveError("the file is empty")
+            raise ArchiveError("the file is empty", incomplete=True)
         if not self.complete:
             where = "inside %r" % self._member.name if self._member is not None and self._data_left else "after %d bytes" % self.offset
-            raise ArchiveError("the tar is truncated: it ends %s, without the end marker" % where)
+            raise ArchiveError("the tar is truncated: it ends %s, without the end marker" % where, incomplete=True)
 
     # One header block -------------------------------------------------------------------------------------------
 

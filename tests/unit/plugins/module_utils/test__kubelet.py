@@ -39,7 +39,7 @@ def real(title):
 
 def client(outcome, **kwargs):
     send = FakeSend(outcome)
-    return KubeletClient(send, kwargs.pop("url", URL), authorization=lambda: "Bearer t", **kwargs), send
+    return KubeletClient(send, kwargs.pop("url", URL), headers=lambda: {"Authorization": "Bearer t"}, **kwargs), send
 
 
 def error(outcome, **kwargs):
@@ -291,9 +291,9 @@ def test_the_probe_has_no_effect_and_tells_all():
 
 
 def test_a_new_token_is_used_at_once():
-    tokens = iter(["Bearer 1", None])
+    tokens = iter([{"Authorization": "Bearer 1"}, {}])
     send = FakeSend(real("success"))
-    kubelet = KubeletClient(send, URL, authorization=lambda: next(tokens))
+    kubelet = KubeletClient(send, URL, headers=lambda: next(tokens))
     kubelet.checkpoint("default", "counter", "counter", 120, 180)
     kubelet.checkpoint("default", "counter", "counter", 120, 180)
     assert [call[2].get("Authorization") for call in send.calls] == ["Bearer 1", None]
