@@ -27,6 +27,9 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._p
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_upload import UploadLost
 
 
+_PROGRESS = 16 * 1024 * 1024
+
+
 @dataclass(frozen=True)
 class ImageRequest:
     """What to make. record_path: None for the one beside the archive, if there is one."""
@@ -112,18 +115,20 @@ class ImageJob:
             if self._target.blob_size(layer.digest) in (layer.size, -1):
                 self._note_blob(layer.digest, existed=True)
                 return quick, layer.digest, layer
-        restart = 0
+        restarts, position = 0, 0
         while True:
             try:
                 return self._timed("stream", lambda: self._stream(known, state))
-            except UploadLost:
-                if restart >= self._restarts:
+            except UploadLost as exc:
+                # A long upload may break more often, as long as it gets on in between.
+                restarts = 1 if exc.position >= position + _PROGRESS else restarts + 1
+                position = max(position, exc.position)
+                if restarts > self._restarts:
                     raise
-                restart += 1
 
     def _stream(self, known: t.Optional[str], state: FileState) -> tuple[ArchiveContents, str, _oci.Descriptor]:
         """The one read: scan, hash, compress and send at the same time."""
-        writer = self._target.writer()
+        writer = self._target.writer(state.size if self._layer_type == _oci.LAYER_TYPE else None)
         tally = _Tally(writer.write)
         try:
             compressor = make_compressor(

@@ -127,7 +127,7 @@ class LayoutTarget:
         if not os.path.exists(os.path.join(self._path, "oci-layout")):
             write_atomic(os.path.join(self._path, "oci-layout"), LAYOUT_FILE)
 
-    def writer(self) -> LayoutTarget:
+    def writer(self, total: t.Optional[int]) -> LayoutTarget:
         with _disk(self._path):
             self._prepare()
             self._partial = _PartialFile(os.path.join(self._path, _BLOBS), "")
@@ -219,7 +219,7 @@ class TarTarget:
             self._partial.write(_header("blobs/", 0, tarfile.DIRTYPE) + _header(_BLOBS + "/", 0, tarfile.DIRTYPE))
         return self._partial
 
-    def writer(self) -> TarTarget:
+    def writer(self, total: t.Optional[int]) -> TarTarget:
         with _disk(self._path):
             stream = self._file().stream
             self._start = stream.tell()

@@ -40,8 +40,8 @@ class Target(t.Protocol):
     def blob_size(self, digest: str) -> t.Optional[int]:
         """The size of a blob that is there; -1 if it is there and the size is not known."""
 
-    def writer(self) -> Writer:
-        """Begin a blob."""
+    def writer(self, total: t.Optional[int]) -> Writer:
+        """Begin a blob (of this size, if it is known), or continue the one that was interrupted."""
 
     def put_blob(self, content: bytes, digest: str) -> None:
         """Put a small blob."""
@@ -76,10 +76,10 @@ class RegistryTarget:
     def blob_size(self, digest: str) -> t.Optional[int]:
         return self._registry.blob_size(digest)
 
-    def writer(self) -> BlobWriter:
-        upload = BlobUpload(self._registry, self._chunk_size)
-        self._uploads.append(upload)
-        return BlobWriter(upload)
+    def writer(self, total: t.Optional[int]) -> BlobWriter:
+        if not (self._uploads and self._uploads[-1].interrupted):
+            self._uploads.append(BlobUpload(self._registry, self._chunk_size, total))
+        return BlobWriter(self._uploads[-1])
 
     def put_blob(self, content: bytes, digest: str) -> None:
         self._registry.put_blob(content)
@@ -90,7 +90,9 @@ class RegistryTarget:
         self._small += len(manifest)
 
     def abort(self) -> None:
-        """The writers were aborted one by one; a registry holds nothing else."""
+        """Give up a session that was left open to be continued."""
+        if self._uploads and self._uploads[-1].interrupted:
+            self._uploads[-1].cancel()
 
 
 class Rehearsal:
@@ -107,7 +109,7 @@ class Rehearsal:
     def blob_size(self, digest: str) -> t.Optional[int]:
         return self._target.blob_size(digest)
 
-    def writer(self) -> Writer:
+    def writer(self, total: t.Optional[int]) -> Writer:
         return self
 
     def write(self, block: bytes) -> None:

@@ -1,11 +1,13 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Send a blob whose digest and size are not known before its end: in chunks, with constant memory, resumable.
+"""Send a blob whose digest is not known before its end: with constant memory, and resumable.
 
-PRIVATE to the collection. C(BlobUpload) is one upload session. A chunk that did not arrive is sent again from where the
-registry says it stands; if the session is gone, or stands before what is still in memory, C(UploadLost) asks the
-caller to start again. C(BlobWriter) runs an upload in a thread, so that reading and hashing go on meanwhile.
+PRIVATE to the collection. C(BlobUpload) is one upload session, in one of two ways. As one stream (the usual way, and
+what container engines do), a broken connection raises C(UploadLost); the caller produces the same bytes again, and
+what the registry says that it has already is not sent again. In chunks, a chunk is kept in memory until the registry
+has it, and sent again from where the registry says it stands. If the session itself is gone, everything is sent again.
+C(BlobWriter) runs an upload in a thread, so that reading and hashing go on meanwhile.
 """
 
 from __future__ import annotations
@@ -18,18 +20,22 @@ import typing as t
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import RegistryError, TransportError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import TRANSIENT, Registry, error_text, with_digest
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import TRANSIENT, Registry, error_text, is_transient, with_digest
 
-DEFAULT_CHUNK = 8 * 1024 * 1024
-# A registry that wants larger chunks than this gets the whole blob as one stream instead: memory stays bounded.
+# Chunks are kept in memory. A registry that wants larger ones than this gets one stream instead.
 MAX_CHUNK = 16 * 1024 * 1024
-_QUEUE_BLOCK = 1024 * 1024
+_QUEUE_BLOCKS = 8
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _ABORT_WAIT = 10.0
 
 
 class UploadLost(RegistryError):
-    """The session cannot be continued; the blob has to be sent again from its beginning."""
+    """The bytes have to be produced again from the beginning of the blob.
+
+    position: how many of them the registry has, and need not be sent again (0 if the session is gone).
+    """
+
+    position = 0
 
 
 class _Blocks(t.List[t.Union[bytes, memoryview]]):
@@ -46,15 +52,20 @@ class _Blocks(t.List[t.Union[bytes, memoryview]]):
 
 
 class BlobUpload:
-    """One upload session of a registry."""
+    """One upload session of a registry.
 
-    def __init__(self, registry: Registry, chunk_size: int = DEFAULT_CHUNK) -> None:
+    chunk_size: 0 to send one stream. total: the blob's size, if it is known.
+    """
+
+    def __init__(self, registry: Registry, chunk_size: int = 0, total: t.Optional[int] = None) -> None:
         self._registry = registry
+        self._total = total
         self._url, smallest = registry.start_upload()
-        self.streamed = smallest > MAX_CHUNK
-        self.chunk_size = max(chunk_size, smallest) if not self.streamed else 0
+        self.chunk_size = max(chunk_size, smallest) if chunk_size and smallest <= MAX_CHUNK else 0
         self.offset = 0
         self.bytes_sent = 0
+        # Whether the session can be continued by sending from C(offset) on.
+        self.interrupted = False
 
     def send(self, blocks: t.Sequence[bytes]) -> None:
         """Send the next chunk; returns when the registry has all of it."""
@@ -76,7 +87,8 @@ class BlobUpload:
                 raise self._failure(answer, failure, attempt)
 
     def stream(self, blocks: t.Iterator[bytes]) -> None:
-        """Send everything as one request of unknown length. It cannot be continued when it breaks."""
+        """Send everything from C(offset) on as one request."""
+        self.interrupted = False
         sent = 0
 
         def counted() -> t.Iterator[bytes]:
@@ -86,16 +98,29 @@ class BlobUpload:
                 self._count(len(block))
                 yield block
 
+        headers = {"Content-Type": "application/octet-stream"}
+        if self._total is not None:
+            headers.update(self._range(self._total))
+        answer: t.Optional[Answer] = None
+        failure: t.Optional[TransportError] = None
         try:
-            answer = self._registry.once("PATCH", self._url, {"Content-Type": "application/octet-stream"}, counted())
+            answer = self._registry.once("PATCH", self._url, headers, counted())
         except TransportError as exc:
-            raise UploadLost("sending a blob to registry %s: %s" % (self._registry.host, exc.msg)) from exc
-        if answer.status in TRANSIENT or answer.status == 404:
-            raise UploadLost(self._failure(answer, None, 1).msg, http_status=answer.status)
-        if answer.status not in (201, 202, 204):
-            raise self._failure(answer, None, 1)
-        self._moved(answer)
-        self.offset = sent
+            failure = exc
+        end = self.offset + sent
+        lost = UploadLost(self._failure(answer, failure, 1).msg)
+        if answer is not None and answer.status in (201, 202, 204):
+            self._moved(answer)
+            self.offset = self._checked(_position(answer.headers.get("range"), end), 0, end)
+            if self.offset == end:
+                return
+        else:
+            self._judge(answer, failure, 0)
+            self._registry.pause(0, answer)
+            self._ask(0, end)
+        self.interrupted = True
+        lost.position = self.offset
+        raise lost
 
     def finish(self, digest: str) -> None:
         """Close the session: the registry checks the digest and makes it a blob."""
@@ -144,12 +169,11 @@ class BlobUpload:
     def _count(self, number: int) -> None:
         self.bytes_sent += number
 
+    def _range(self, end: int) -> dict[str, str]:
+        return {"Content-Length": str(end - self.offset), "Content-Range": "%d-%d" % (self.offset, end - 1)}
+
     def _patch(self, body: _Blocks, end: int) -> tuple[t.Optional[Answer], t.Optional[TransportError]]:
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(end - self.offset),
-            "Content-Range": "%d-%d" % (self.offset, end - 1),
-        }
+        headers = {"Content-Type": "application/octet-stream", **self._range(end)}
         try:
             return self._registry.once("PATCH", self._url, headers, body), None
         except TransportError as exc:
@@ -173,7 +197,7 @@ class BlobUpload:
                 raise UploadLost(self._failure(answer, None, 1).msg, http_status=answer.status)
             if answer.status not in TRANSIENT and answer.status != 416:
                 raise self._failure(answer, None, 1)
-        if attempt >= self._registry.retries:
+        if attempt >= self._registry.retries or (answer is None and not is_transient(answer, failure)):
             raise self._failure(answer, failure, attempt + 1)
 
     def _ask(self, begin: int, end: int) -> None:
@@ -197,11 +221,15 @@ class BlobUpload:
 
 
 class BlobWriter:
-    """An upload that runs in a thread of its own: C(write) only waits when the network is slower than the disk."""
+    """An upload that runs in a thread of its own: C(write) only waits when the network is slower than the disk.
+
+    An upload that was interrupted is continued: the bytes that the registry has are taken and not sent.
+    """
 
     def __init__(self, upload: BlobUpload) -> None:
         self.upload = upload
-        room = max(2, (upload.chunk_size or MAX_CHUNK) // _QUEUE_BLOCK)
+        self._skip = upload.offset
+        room = max(_QUEUE_BLOCKS, upload.chunk_size // (1024 * 1024))
         self._queue: queue.Queue[t.Optional[bytes]] = queue.Queue(maxsize=room)
         self._failure: t.Optional[BaseException] = None
         self._thread = threading.Thread(target=self._run, name="blob-upload", daemon=True)
@@ -222,12 +250,12 @@ class BlobWriter:
         self.upload.finish(digest)
 
     def abort(self) -> None:
-        """Give up: nothing becomes visible in the registry."""
+        """Give up: nothing becomes visible in the registry. A session that can be continued is kept for that."""
         if self._thread.is_alive():
             self._failure = self._failure or RegistryError("the upload was given up")
             self._end_queue()
             self._thread.join(_ABORT_WAIT)
-        if not self._thread.is_alive():
+        if not self._thread.is_alive() and not self.upload.interrupted:
             self.upload.cancel()
 
     def _end_queue(self) -> None:
@@ -243,11 +271,12 @@ class BlobWriter:
     def _run(self) -> None:
         blocks = iter(self._queue.get, None)
         try:
-            if self.upload.streamed:
-                self.upload.stream(self._unless_failed(blocks))
-            else:
-                for chunk in _chunks(self._unless_failed(blocks), self.upload.chunk_size):
+            wanted = _tail(self._unless_failed(blocks), self._skip)
+            if self.upload.chunk_size:
+                for chunk in _chunks(wanted, self.upload.chunk_size):
                     self.upload.send(chunk)
+            else:
+                self.upload.stream(wanted)
         except BaseException as exc:  # pylint: disable=broad-exception-caught
             # It belongs to the thread that writes; here, go on emptying the queue so that it never waits for us.
             self._failure = self._failure or exc
@@ -259,6 +288,8 @@ class BlobWriter:
             if self._failure is not None:
                 raise self._failure
             yield block
+        if self._failure is not None:
+            raise self._failure
 
 
 def _chunks(blocks: t.Iterable[bytes], size: int) -> t.Iterator[list[bytes]]:
@@ -278,7 +309,7 @@ def _chunks(blocks: t.Iterable[bytes], size: int) -> t.Iterator[list[bytes]]:
         yield chunk
 
 
-def _tail(blocks: t.Sequence[bytes], skip: int) -> t.Iterator[t.Union[bytes, memoryview]]:
+def _tail(blocks: t.Iterable[bytes], skip: int) -> t.Iterator[t.Any]:
     """The blocks without their first C(skip) bytes."""
     for block in blocks:
         if skip >= len(block):

@@ -88,10 +88,13 @@ options:
     type: path
   chunk_bytes:
     description:
-      - How many bytes to send to the registry with one request, from 65536 to 16777216. This and the same amount waiting is what is kept in memory.
-      - A registry that wants larger chunks than 16777216 bytes gets the layer as one stream.
+      - V(0) to send the layer as one stream, which is what container engines do, and the fastest. If it breaks, the archive is read again, and what
+        the registry has already is not sent again.
+      - From 65536 to 16777216 to send it in requests of so many bytes, for a proxy that limits the size of a request. A chunk is
+        kept in memory until the registry has it, so that the archive need not be read again.
+      - A registry may ask for larger chunks; one that wants more than 16777216 bytes gets one stream.
     type: int
-    default: 8388608
+    default: 0
 requirements:
   - Python 3.9 or newer on the host that holds the archive
   - zstd, for O(compression=zstd)
@@ -309,7 +312,7 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
         architecture={"type": "str"},
         annotations={"type": "dict", "default": {}},
         record_path={"type": "path"},
-        chunk_bytes={"type": "int", "default": 8388608},
+        chunk_bytes={"type": "int", "default": 0},
     )
 
 
@@ -342,8 +345,8 @@ def target_for(params: t.Mapping[str, t.Any], name: t.Optional[ImageReference]) 
 
 def request_for(params: t.Mapping[str, t.Any]) -> ImageRequest:
     """The options that say what to make, checked."""
-    if not _CHUNK_RANGE[0] <= params["chunk_bytes"] <= _CHUNK_RANGE[1]:
-        raise InputError("chunk_bytes must be %d to %d, not %d" % (*_CHUNK_RANGE, params["chunk_bytes"]))
+    if params["chunk_bytes"] and not _CHUNK_RANGE[0] <= params["chunk_bytes"] <= _CHUNK_RANGE[1]:
+        raise InputError("chunk_bytes must be 0, or %d to %d, not %d" % (*_CHUNK_RANGE, params["chunk_bytes"]))
     return ImageRequest(
         src=params["src"],
         compression=params["compression"],

@@ -58,9 +58,9 @@ def run_with_pipes(argv, pass_fds, started):
     return process.returncode, out, err
 
 
-def job(fake, src, rehearse=False, tag="1", retries=2, **request):
+def job(fake, src, rehearse=False, tag="1", retries=2, chunk=0, **request):
     registry = Registry(HttpClient(timeout=5).send, fake.url, "team/app", retries=retries, sleep=lambda seconds: None)
-    target = RegistryTarget(registry, tag, CHUNK)
+    target = RegistryTarget(registry, tag, chunk)
     return ImageJob(
         ImageRequest(src=src, **request), Rehearsal(target) if rehearse else target, find=lambda name: ZSTD, run=run_with_pipes, restarts=retries
     )
@@ -324,6 +324,41 @@ def test_a_record_that_was_asked_for_must_be_there(fake, src, tmp_path):
 # The registry fails ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("compression", ["none", "gzip", pytest.param("zstd", marks=pytest.mark.skipif(ZSTD is None, reason="no zstd"))])
+def test_a_broken_stream_is_read_again_and_only_the_rest_is_sent(fake, src, compression):
+    cuts = [1]
+
+    def cut(handler):
+        if handler.command != "PATCH" or not cuts:
+            return False
+        cuts.pop()
+        fake.uploads[handler.path.rpartition("/")[2].partition("?")[0]] += handler.body()[:20000]
+        handler.cut()
+        return True
+
+    with fake.faulty(cut):
+        changed, result = make(fake, src, compression=compression)
+    assert changed and "sha256:" + hashlib.sha256(fake.blobs[result["layer"]["digest"]]).hexdigest() == result["layer"]["digest"]
+    assert fake.patched == [result["layer"]["size"] - 20000]
+    assert result["bytes_read"] == 2 * len(REAL)
+    assert len(fake.requests("POST", "/blobs/uploads/")) == 2
+    assert fake.uploads == {}
+
+
+def test_a_stream_that_always_breaks_ends_and_leaves_no_session(fake, src):
+    def cut(handler):
+        if handler.command != "PATCH":
+            return False
+        handler.body()
+        handler.cut()
+        return True
+
+    with fake.faulty(cut), pytest.raises(RegistryError, match="sending a blob"):
+        make(fake, src)
+    assert len(fake.requests("PATCH")) == 3 and len(fake.requests("POST")) == 1
+    assert fake.uploads == {} and fake.manifests == {}
+
+
 def test_a_lost_session_starts_again_and_counts_what_was_read(fake, src):
     lost = [1]
 
@@ -334,7 +369,7 @@ def test_a_lost_session_starts_again_and_counts_what_was_read(fake, src):
         return False
 
     with fake.faulty(forget):
-        changed, result = make(fake, src)
+        changed, result = make(fake, src, chunk=CHUNK)
     assert changed and fake.blobs[result["layer"]["digest"]] == REAL
     assert result["bytes_read"] > len(REAL)
 

@@ -164,7 +164,7 @@ def test_what_a_killed_run_left_is_removed_and_what_a_living_one_writes_is_not(t
     path = tmp_path / "image.tar"
     (tmp_path / ".image.tar.partial-dead").write_bytes(b"x")
     living = TarTarget(str(path), NAME)
-    living.writer().write(b"x")
+    living.writer(None).write(b"x")
     make(TarTarget(str(path), NAME))
     left = [name for name in os.listdir(tmp_path) if name.startswith(".")]
     assert len(left) == 1 and "dead" not in left[0]
@@ -176,7 +176,7 @@ def test_a_disk_that_is_full_is_an_error(tmp_path):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full")
     target = LayoutTarget(str(tmp_path), NAME)
-    writer = target.writer()
+    writer = target.writer(None)
     os.dup2(os.open("/dev/full", os.O_WRONLY), target._partial.stream.fileno())
     with pytest.raises(CheckpointError, match="No space left on device"):
         writer.write(b"x" * 100)

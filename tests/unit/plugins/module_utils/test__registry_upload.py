@@ -234,20 +234,97 @@ def test_a_registry_that_wants_huge_chunks_gets_one_stream(fake):
     assert fake.patched == [len(CONTENT)] and fake.blobs == {DIGEST: CONTENT} and upload.bytes_sent == len(CONTENT)
 
 
-def test_a_stream_that_breaks_asks_to_start_again(fake):
-    fake.min_chunk = 1 << 40
-    first = on_patch(1)
+# One stream ------------------------------------------------------------------------------------------------------------
 
-    def cut(handler):
-        if first(handler):
-            handler.rfile.read(1000)
-            handler.cut()
-            return True
+
+def write_all(upload, content=CONTENT, block=33333):
+    writer = BlobWriter(upload)
+    try:
+        for start in range(0, len(content), block):
+            writer.write(content[start : start + block])
+        writer.finish(DIGEST)
+    except BaseException:
+        writer.abort()
+        raise
+
+
+@pytest.mark.parametrize("total", [None, len(CONTENT)])
+def test_one_stream(fake, total):
+    headers = []
+
+    def look(handler):
+        if handler.command == "PATCH":
+            headers.append((handler.headers.get("Content-Length"), handler.headers.get("Content-Range"), handler.headers.get("Transfer-Encoding")))
         return False
 
-    with fake.faulty(cut), pytest.raises(UploadLost):
-        push(fake)
-    assert fake.blobs == {}
+    upload = BlobUpload(client(fake), total=total)
+    with fake.faulty(look):
+        write_all(upload)
+    assert fake.blobs == {DIGEST: CONTENT} and upload.bytes_sent == len(CONTENT)
+    assert headers == ([(str(total), "0-%d" % (total - 1), None)] if total else [(None, None, "chunked")])
+
+
+def break_stream(fake, taken, answer=None):
+    """A fault that takes some bytes of the first PATCH and then breaks the connection, or answers."""
+    first = on_patch(1)
+
+    def fault(handler):
+        if not first(handler):
+            return False
+        body = handler.body()[:taken]
+        fake.uploads[handler.path.rpartition("/")[2].partition("?")[0]] += body
+        if answer is None:
+            handler.cut()
+        else:
+            answer(handler, body)
+        return True
+
+    return fault
+
+
+@pytest.mark.parametrize("total", [None, len(CONTENT)])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        lambda handler, body: handler.refuse(503, "UNAVAILABLE"),
+        lambda handler, body: handler.answer(202, Range="0-%d" % (len(body) - 1), Location=handler.path),
+    ],
+)
+def test_a_broken_stream_is_continued_with_what_the_registry_lacks(fake, total, answer):
+    upload = BlobUpload(client(fake), total=total)
+    with fake.faulty(break_stream(fake, 700000, answer)):
+        with pytest.raises(UploadLost) as error:
+            write_all(upload)
+        assert (error.value.position, upload.interrupted) == (700000, True)
+        assert len(fake.uploads) == 1
+        write_all(upload)
+    assert fake.blobs == {DIGEST: CONTENT}
+    assert fake.patched == [len(CONTENT) - 700000]
+    assert len(fake.requests("POST")) == 1
+
+
+def test_a_broken_stream_whose_session_is_gone_starts_again(fake):
+    upload = BlobUpload(client(fake))
+    with fake.faulty(break_stream(fake, 700000, lambda handler, body: (fake.uploads.clear(), handler.cut()))):
+        with pytest.raises(UploadLost) as error:
+            write_all(upload)
+    assert (error.value.position, upload.interrupted) == (0, False)
+
+
+def test_a_stream_that_is_refused_ends(fake):
+    upload = BlobUpload(client(fake))
+    with fake.faulty(break_stream(fake, 10, lambda handler, body: handler.refuse(413, "SIZE_INVALID"))):
+        with pytest.raises(RegistryError, match="413") as error:
+            write_all(upload)
+    assert not isinstance(error.value, UploadLost) and fake.uploads == {}
+
+
+def test_a_stream_that_is_given_up_leaves_nothing(fake):
+    writer = BlobWriter(BlobUpload(client(fake)))
+    writer.write(CONTENT)
+    writer.abort()
+    assert fake.uploads == {} and fake.blobs == {}
 
 
 def test_a_damaged_upload_is_a_digest_mismatch(fake):

@@ -102,13 +102,19 @@ class _Handler(BaseHTTPRequestHandler):
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             content = bytearray()
             while True:
-                size = int(self.rfile.readline().split(b";")[0], 16)
+                line = self.rfile.readline()
+                if not line:
+                    raise ConnectionResetError("the body broke off")
+                size = int(line.split(b";")[0], 16)
                 content += self.rfile.read(size)
                 self.rfile.readline()
                 if not size:
                     return bytes(content)
         length = int(self.headers.get("Content-Length") or 0)
-        return self.rfile.read(length if limit is None else min(length, limit))
+        content = self.rfile.read(length if limit is None else min(length, limit))
+        if limit is None and len(content) < length:
+            raise ConnectionResetError("the body broke off")
+        return content
 
     def cut(self):
         """Break the connection without an answer."""
