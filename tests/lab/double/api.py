@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Double of the Kubernetes API server: command line and life cycle (README.md says what it imitates).
 
-    api.py start --dir DIR --address IP [--port 6443] [--node NAME]...   files, server in the background; idempotent
-    api.py serve --dir DIR --address IP [--port 6443] [--node NAME]...   the same in the foreground
+    api.py start --dir DIR --address IP [--port 6443] [--node NAME]... files, server in the background; idempotent
+    api.py serve --dir DIR --address IP [--port 6443] [--node NAME]... the same in the foreground
     api.py stop  --dir DIR
 
 DIR afterwards holds kubeconfig (cluster-admin), ca.crt, kubelet-token (may only create nodes/checkpoint),
@@ -39,11 +39,13 @@ WAIT_SECONDS = 20.0
 SAVE_SECONDS = 2.0
 
 
-def build(place: pki.Directory, address: str, port: int, nodes: t.Sequence[str]) -> TlsServer:
+def build(place: pki.Directory, address: str, port: int, nodes: t.Sequence[str], pull_secret: str = "") -> TlsServer:
     """The server, listening but not yet serving; the files in its directory complete."""
     pki.ensure(place, address, port, nodes)
     store = Store(place.file("state.json"))
     bootstrap.fill(store, place.read("ca.crt"), CLUSTER_IP, port)
+    if pull_secret:
+        bootstrap.fill_pull_secret(store, pull_secret)
     app = App(place, store, Discovery(f"{address}:{port}"))
     for name, file in ((bootstrap.CHECKPOINTER, "kubelet-token"), (bootstrap.POWERLESS, "nothing-token")):
         if not place.has(file) or auth.user_of_token(app.token_key, place.read(file).strip(), store) is None:
@@ -53,8 +55,8 @@ def build(place: pki.Directory, address: str, port: int, nodes: t.Sequence[str])
     return TlsServer((address, port), ApiHandler, context, app)
 
 
-def serve(place: pki.Directory, address: str, port: int, nodes: t.Sequence[str]) -> None:
-    server = build(place, address, port, nodes)
+def serve(place: pki.Directory, address: str, port: int, nodes: t.Sequence[str], pull_secret: str) -> None:
+    server = build(place, address, port, nodes, pull_secret)
     store: Store = server.app.store
     place.write(f"{os.getpid()}\n", "api.pid")
     stopping = threading.Event()
@@ -94,7 +96,7 @@ def answers(place: pki.Directory, address: str, port: int) -> bool:
         return False
 
 
-def start(place: pki.Directory, address: str, port: int, nodes: t.Sequence[str]) -> int:
+def start(place: pki.Directory, address: str, port: int, nodes: t.Sequence[str], pull_secret: str) -> int:
     pki.ensure(place, address, port, nodes)  # a node that came later gets its file even if the server runs
     if running(place) and answers(place, address, port):
         print("unchanged")
@@ -103,6 +105,8 @@ def start(place: pki.Directory, address: str, port: int, nodes: t.Sequence[str])
                  "--port", str(port)]
     for node in nodes:
         arguments += ["--node", node]
+    if pull_secret:
+        arguments += ["--pull-secret", os.path.abspath(pull_secret)]
     with open(place.file("api.log"), "ab") as log:
         child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                                  cwd="/")
@@ -141,13 +145,14 @@ def main(argv: t.Sequence[str]) -> int:
     parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=6443)
     parser.add_argument("--node", action="append", default=[])
+    parser.add_argument("--pull-secret", default="", help="docker configuration for pods in the namespace default")
     options = parser.parse_args(argv)
     place = pki.Directory(options.dir)
     if options.action == "stop":
         return stop(place)
     if options.action == "start":
-        return start(place, options.address, options.port, options.node)
-    serve(place, options.address, options.port, options.node)
+        return start(place, options.address, options.port, options.node, options.pull_secret)
+    serve(place, options.address, options.port, options.node, options.pull_secret)
     return 0
 
 

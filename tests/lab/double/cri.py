@@ -9,6 +9,7 @@ Errors keep the words that Go's gRPC library gives them, since the kubelet passe
 
 from __future__ import annotations
 
+import threading
 import typing as t
 
 import grpc
@@ -39,6 +40,35 @@ class CriError(Exception):
         super().__init__(f"rpc error: code = {code} desc = {desc}")
         self.code = code
         self.desc = desc
+
+
+def _translated(method: str, exc: t.Any) -> CriError:
+    code = _GO_CODES.get(exc.code().name, exc.code().name)
+    desc = exc.details() or ""
+    if code == "DeadlineExceeded" and desc == "Deadline Exceeded":
+        desc = _DEADLINE_TEXT if method == "CheckpointContainer" else "context deadline exceeded"
+    return CriError(code, desc)
+
+
+class Call:
+    """A call under way: look at it, wait for it, cancel it."""
+
+    def __init__(self, method: str, future: t.Any) -> None:
+        self._method, self._future = method, future
+        self._done = threading.Event()
+        future.add_done_callback(lambda _future: self._done.set())
+
+    def wait(self, seconds: float) -> bool:
+        return self._done.wait(seconds)
+
+    def cancel(self) -> None:
+        self._future.cancel()
+
+    def result(self) -> t.Any:
+        try:
+            return self._future.result()
+        except grpc.RpcError as exc:
+            raise _translated(self._method, exc) from None
 
 
 class Cri:
@@ -75,22 +105,22 @@ class Cri:
         try:
             return self._methods[method](request, timeout=limit, wait_for_ready=False)
         except grpc.RpcError as exc:
-            code = _GO_CODES.get(exc.code().name, exc.code().name)
-            desc = exc.details() or ""
-            if code == "DeadlineExceeded" and desc == "Deadline Exceeded":
-                desc = "context deadline exceeded" if method != "CheckpointContainer" else _DEADLINE_TEXT
-            raise CriError(code, desc) from None
+            raise _translated(method, exc) from None
 
     def close(self) -> None:
         self._channel.close()
 
-    def checkpoint(self, container_id: str, location: str, timeout: int = 0) -> None:
+    def begin_checkpoint(self, container_id: str, location: str, timeout: int = 0) -> Call:
         """CheckpointContainer with the rule of Kubernetes' CRI client: ``timeout`` can only lengthen (FACTS 1.1)."""
         if timeout < 0:
             raise ValueError("CheckpointContainer requires the timeout value to be > 0")
-        seconds = max(timeout, int(self.timeout))
-        self.call("CheckpointContainer", deadline=max(float(timeout), self.timeout), container_id=container_id,
-                  location=location, timeout=seconds)
+        request = message("CheckpointContainerRequest", container_id=container_id, location=location,
+                          timeout=max(timeout, int(self.timeout)))
+        future = self._methods["CheckpointContainer"].future(request, timeout=max(float(timeout), self.timeout))
+        return Call("CheckpointContainer", future)
+
+    def checkpoint(self, container_id: str, location: str, timeout: int = 0) -> None:
+        self.begin_checkpoint(container_id, location, timeout).result()
 
     def stop(self, container_id: str, grace: int) -> None:
         """StopContainer; the deadline leaves the grace period and the client's own time-out."""

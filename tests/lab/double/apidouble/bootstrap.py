@@ -10,6 +10,7 @@ kubeadm since 1.36.1 (FACTS 0.5, 1.5). Two accounts are there for tests: ``ckpt`
 
 from __future__ import annotations
 
+import base64
 import typing as t
 
 from apidouble.auth import RBAC
@@ -93,6 +94,20 @@ def fill(store: Store, ca: str, cluster_ip: str, port: int) -> None:
             "component": "apiserver", "provider": "kubernetes"}},
         "spec": {"clusterIP": cluster_ip, "type": "ClusterIP", "ports": [
             {"name": "https", "port": port, "protocol": "TCP", "targetPort": port}]}, "status": {"loadBalancer": {}}})
+
+
+def fill_pull_secret(store: Store, path: str) -> None:
+    """A docker configuration as a pull secret that pods in ``default`` get through their service account."""
+    with open(path, "rb") as file:
+        data = {".dockerconfigjson": base64.b64encode(file.read()).decode()}
+    name = "checkpoint-registry"
+    ensure(store, Key("", "secrets"), {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+                                       "metadata": {"name": name, "namespace": "default"}, "data": data})
+    with store.lock:
+        found = store.get(Key("", "serviceaccounts"), "default", "default")
+        if not any(entry["name"] == name for entry in found.get("imagePullSecrets") or []):
+            found.setdefault("imagePullSecrets", []).append({"name": name})
+            store.update(Key("", "serviceaccounts"), found)
 
 
 def account(name: str, namespace: str) -> dict:
