@@ -90,7 +90,14 @@ def wait_complete(
         sleep(_POLL)
 
 
-def verify(path: str, target: Target, called_at: t.Optional[float], state: FileState, deadline: float, clock: t.Callable[[], float] = time.monotonic) -> VerifiedArchive:
+def verify(
+    path: str,
+    target: Target,
+    called_at: t.Optional[float],
+    state: FileState,
+    deadline: float,
+    clock: t.Callable[[], float] = time.monotonic,
+) -> VerifiedArchive:
     """Read the whole archive, and make sure that it is the target's and not older than the call (seconds since 1970)."""
 
     def in_time() -> None:

@@ -141,7 +141,10 @@ class One:
         if self._settings.verify == "always":
             verified = archives.verify(found.path, target, None, _state_of(found.path), time.monotonic() + deadline)
             if verified.sha256 != found.record["archive"]["sha256"]:
-                raise ArchiveError("archive %s is damaged: its SHA-256 is %s, and its record says %s" % (found.path, verified.sha256, found.record["archive"]["sha256"]))
+                raise ArchiveError(
+                    "archive %s is damaged: its SHA-256 is %s, and its record says %s"
+                    % (found.path, verified.sha256, found.record["archive"]["sha256"])
+                )
         return self._entry(target, path=found.path, record=found.record, changed=False, reused=True, verified=True)
 
     def _predict(self, target: Target) -> Entry:

@@ -265,7 +265,11 @@ class HttpClient:
         if isinstance(exc, ssl.SSLError):
             text = _ssl_text(exc)
             if "alert" in text and "cert" in text or "unknown ca" in text:
-                return "tls_client", "it rejected our client certificate (%s). Is it signed by the CA that the server trusts for clients, and not expired?" % text
+                return (
+                    "tls_client",
+                    "it rejected our client certificate (%s). Is it signed by the CA that the server trusts for clients, and not expired?"
+                    % text,
+                )
             if "wrong version number" in text or "http request" in text:
                 return "tls_protocol", "it does not speak TLS on this port"
             return "tls", "TLS failed: %s" % text

@@ -297,4 +297,7 @@ def _compare_record(record: _record.Record, contents: ArchiveContents, diff_id: 
         checkpointed_at=record.get("checkpointed_at"),
     )
     if diff_id is not None and diff_id != "sha256:" + record["archive"]["sha256"]:
-        raise ArchiveError("the archive has the digest %s, but its record says sha256:%s: it was changed after it was verified" % (diff_id, record["archive"]["sha256"]))
+        raise ArchiveError(
+            "the archive has the digest %s, but its record says sha256:%s: it was changed after it was verified"
+            % (diff_id, record["archive"]["sha256"])
+        )

@@ -151,10 +151,15 @@ def transport_error(exc: TransportError, peer: Peer) -> TransportError:
 def _common(status: int, text: str, peer: Peer) -> t.Optional[str]:
     if status == 401:
         if peer.node is not None:
-            return "the API server %s does not accept our credentials (401 Unauthorized): the token or the client certificate is missing, expired, or of another cluster" % peer.url
+            return (
+                "the API server %s does not accept our credentials (401 Unauthorized): the token or the client certificate "
+                "is missing, expired, or of another cluster"
+                % peer.url
+            )
         return (
             "%s does not accept our credentials (401 Unauthorized): the token is missing, expired or of another cluster, or the client certificate is not "
-            "signed by the CA in the kubelet's authentication.x509.clientCAFile. Tokens need authentication.webhook.enabled in the kubelet's configuration" % peer
+            "signed by the CA in the kubelet's authentication.x509.clientCAFile. Tokens need authentication.webhook.enabled in the kubelet's configuration"
+            % peer
         )
     if status == 400 and "HTTP request to an HTTPS server" in text:
         return "%s speaks HTTPS only (400): write https:// in the URL" % peer
@@ -177,7 +182,8 @@ def _not_found(text: str, target: str, peer: Peer) -> t.Optional[str]:
     if "pod does not exist" in text:
         return (
             "there is no pod %s in namespace %s on this node (%s answered 404: pod does not exist). Check the name; where the pod runs shows: "
-            "kubectl get pod -n %s %s -o wide. Of a static pod the full name is needed, with the node's name at its end" % (pod, namespace, peer, namespace, pod)
+            "kubectl get pod -n %s %s -o wide. Of a static pod the full name is needed, with the node's name at its end"
+            % (pod, namespace, peer, namespace, pod)
         )
     if "does not exist" in text and text.startswith("container "):
         return "pod %s/%s has no container %s (%s answered 404: %s)" % (namespace, pod, container, peer, text)
@@ -193,7 +199,10 @@ def _failed(text: str, target: str, peer: Peer) -> t.Optional[str]:
     inner = match.group(1)
     container = target.rpartition("/")[2]
     if inner == "container %s not found" % container:
-        return "the container of %s does not run (%s answered 500: %s). Only a running container can be checkpointed: wait until it has started" % (target, peer, text)
+        return (
+            "the container of %s does not run (%s answered 500: %s). Only a running container can be checkpointed: wait until it has started"
+            % (target, peer, text)
+        )
     if "requires the timeout value to be > 0" in inner:
         return "%s refused the timeout (500: %s); it must be more than 0" % (peer, text)
     return "the checkpoint of %s failed (%s answered 500): %s" % (target, peer, inner[:_SHOWN])

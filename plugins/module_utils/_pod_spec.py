@@ -229,7 +229,10 @@ def _advise(source: Object, spec: Object, request: Request) -> t.List[str]:
             warnings.append("volume %s is a path of the node: %s must have the same content there" % (name, request.target_node))
         elif "persistentVolumeClaim" in volume and moved:
             claim = volume["persistentVolumeClaim"].get("claimName")
-            warnings.append("volume %s (claim %s) can be mounted on %s only if its access mode allows it or the source is gone" % (name, claim, request.target_node))
+            warnings.append(
+                "volume %s (claim %s) can be mounted on %s only if its access mode allows it or the source is gone"
+                % (name, claim, request.target_node)
+            )
         elif "ephemeral" in volume:
             warnings.append("volume %s is made anew for the restored pod and starts empty" % name)
     return warnings

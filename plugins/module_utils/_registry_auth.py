@@ -161,11 +161,9 @@ def _auth_keys(host: str, repository: str) -> t.Iterator[str]:
     while path:
         yield path
         path = path.rpartition("/")[0]
-    for old in ("https://%s" % host, "https://%s/v1/" % host, "https://%s/v2/" % host, "http://%s" % host):
-        yield old
+    yield from ("https://%s" % host, "https://%s/v1/" % host, "https://%s/v2/" % host, "http://%s" % host)
     if host in _DOCKER_HUB_KEYS:
-        for key in _DOCKER_HUB_KEYS:
-            yield key
+        yield from _DOCKER_HUB_KEYS
 
 
 def _entry_credentials(entry: dict[str, t.Any], key: str, where: str) -> Credentials:

@@ -57,7 +57,13 @@ def _compare_image(container: Container, expected: Expected, digests_of: t.Calla
     if wanted.group(0) in known:
         return []
     if not known:
-        return [_reason("image-not-comparable", expected.name, "the runtime names the checkpoint %s, whose digest is not known here" % container.checkpoint_image)]
+        return [
+            _reason(
+                "image-not-comparable",
+                expected.name,
+                "the runtime names the checkpoint %s, whose digest is not known here" % container.checkpoint_image,
+            )
+        ]
     return [
         _reason("other-image", expected.name, "it was restored from %s, not from %s" % (container.checkpoint_image, expected.image)),
     ]

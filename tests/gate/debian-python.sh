@@ -44,7 +44,7 @@ if ! python_works "$python" "$version"; then
     patchelf --set-interpreter "$loader" --force-rpath --set-rpath "$libraries" "$python"
     # The other programs have no business in anybody's PATH.
     find "$dest/usr/bin" ! -type d ! -name "python$version" -delete
-    rm -rf "$dest/bin" "$dest/sbin" "$dest/usr/sbin"
+    rm -rf "${dest:?}/bin" "${dest:?}/sbin" "${dest:?}/usr/sbin"
     # ensurepip's wheels are here, not where an installed package has them.
     { grep -rlI /usr/share/python-wheels "$dest/usr/lib/python$version" || true; } |
         xargs -r sed -i "s|/usr/share/python-wheels|$dest/usr/share/python-wheels|"

@@ -78,7 +78,10 @@ def test_registry_file_holds_the_login_and_only_root_reads_it(host):
 
 
 def test_ledgers_name_what_was_added(host):
-    added = {name: json.loads(host.file(f"/var/lib/container-checkpoint/roles/{name}.json").content_string)["packages"] for name in ("criu", "container_runtime")}
+    added = {
+        name: json.loads(host.file(f"/var/lib/container-checkpoint/roles/{name}.json").content_string)["packages"]
+        for name in ("criu", "container_runtime")
+    }
     assert "criu" in added["criu"]
     assert {"containerd", "runc"} <= set(added["container_runtime"])
 

@@ -39,7 +39,7 @@ def labels_of(values: t.Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         if len(pair) != 2:
             raise Failure(f"incorrectly specified label: {'='.join(pair)}")
-    return {key: value for key, value in pairs}
+    return dict(pairs)
 
 
 def matches(pattern: t.Optional[str], text: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import typing as t
 
 import bundle
 import choose
@@ -75,5 +74,11 @@ def _failed(call: Call, config: Settings, entry: stage.Entry, status: stage.Docu
         return report.failed(call, RestoreError(what))
     report.journal(what + "; policy cold_start", problem=True)
     if work.root_touched:
-        return report.failed(call, RestoreError(what + "; its root file system was already changed, so this attempt fails and the next one starts as the image says"))
+        return report.failed(
+            call,
+            RestoreError(
+                what
+                + "; its root file system was already changed, so this attempt fails and the next one starts as the image says"
+            ),
+        )
     processes.become([config.runc, *call.argv])

@@ -35,7 +35,7 @@ def target(store: Store, name: str) -> tuple[str, str, int]:
     node = store.get(NODES, "", parts[0])
     address = next((a["address"] for a in node.get("status", {}).get("addresses") or [] if a["type"] == "InternalIP"), "")
     if not address:
-        raise ApiError(503, "ServiceUnavailable", f"no preferred addresses found; known addresses: []")
+        raise ApiError(503, "ServiceUnavailable", "no preferred addresses found; known addresses: []")
     port = node.get("status", {}).get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port", KUBELET_PORT)
     return parts[0], address, int(parts[1]) if len(parts) == 2 and parts[1] else port
 

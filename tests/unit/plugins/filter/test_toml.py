@@ -40,7 +40,16 @@ def test_keys_with_dots_are_quoted():
     assert to_toml({"plugins": {"io.containerd.cri.v1.images": {"a": True}}}) == '\n[plugins."io.containerd.cri.v1.images"]\na = true\n'
 
 
-@pytest.mark.parametrize("bad, says", [({"a": None}, "null"), ({"a": {"b": [None]}}, "a.b"), (["a"], "dictionary"), ({1: 2}, "not a string"), ({"a": [{"b": 1}]}, "a is dict")])
+@pytest.mark.parametrize(
+    "bad, says",
+    [
+        ({"a": None}, "null"),
+        ({"a": {"b": [None]}}, "a.b"),
+        (["a"], "dictionary"),
+        ({1: 2}, "not a string"),
+        ({"a": [{"b": 1}]}, "a is dict"),
+    ],
+)
 def test_what_toml_cannot_hold_is_refused(bad, says):
     with pytest.raises(AnsibleFilterError, match=says):
         to_toml(bad)

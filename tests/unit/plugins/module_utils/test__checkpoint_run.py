@@ -22,7 +22,13 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import KubeletClient
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import member, named_archive
-from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.fakekubelet import FORBIDDEN, FakeKubelet, FakeRuntime, container_id, pod_object
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.fakekubelet import (
+    FORBIDDEN,
+    FakeKubelet,
+    FakeRuntime,
+    container_id,
+    pod_object,
+)
 
 NAME = ("default", "counter", "counter")
 ONE = [{"namespace": "default", "name": "counter", "containers": ["counter"]}]
@@ -350,7 +356,15 @@ def test_through_the_api_server_from_elsewhere(tmp_path):
         return Answer(200, {}, json.dumps({"items": node.pods}).encode())
 
     params = dict.fromkeys("namespace label_selectors field_selectors containers cluster timeout deadline max_age".split())
-    params.update(transport="api_proxy", checkpoint_dir="/var/lib/kubelet/checkpoints", concurrency=1, rename="keep", verify="auto", authorization_wait=0, node="node1")
+    params.update(
+        transport="api_proxy",
+        checkpoint_dir="/var/lib/kubelet/checkpoints",
+        concurrency=1,
+        rename="keep",
+        verify="auto",
+        authorization_wait=0,
+        node="node1",
+    )
     params["pods"] = ONE + [{"namespace": "default", "name": name, "containers": ["c"]} for name in ("moved", "nowhere")]
     result = run(params, Tools(KubeletClient(send, "https://api", node="node1"), None, node.locks), False)
     entry = result["checkpoints"][0]
@@ -465,7 +479,10 @@ def test_timeout_with_a_paused_container_is_repaired_and_reported(tmp_path, quic
 
 
 def test_deadline_of_the_runtime_leaves_it_paused(tmp_path, quick):
-    text = b"checkpointing of default/counter/counter failed (rpc error: code = DeadlineExceeded desc = stream terminated by RST_STREAM with error code: CANCEL)"
+    text = (
+        b"checkpointing of default/counter/counter failed (rpc error: code = DeadlineExceeded desc = stream terminated "
+        b"by RST_STREAM with error code: CANCEL)"
+    )
     node = Node(tmp_path, runtime=True, special={"default/counter/counter": lambda kubelet, path: Answer(500, {}, text)})
     node.runtime.paused.add(container_id(*NAME))
     failure = only_failure(node.run())
@@ -546,7 +563,20 @@ def test_bad_archives_get_no_record(tmp_path, quick, special, text):
     assert failure["paused"]["msg"] == "the checkpoint itself succeeded"
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "relative.tar", "%s/../x.tar", "%s/sub/x.tar", "%s/", "%s/.hidden", "%s/a\nb.tar", "%s//etc/x.tar", "%s/-x.tar"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "relative.tar",
+        "%s/../x.tar",
+        "%s/sub/x.tar",
+        "%s/",
+        "%s/.hidden",
+        "%s/a\nb.tar",
+        "%s//etc/x.tar",
+        "%s/-x.tar",
+    ],
+)
 def test_answers_with_a_path_outside_are_refused(tmp_path, quick, path):
     node = Node(tmp_path)
     node.kubelet.special["default/counter/counter"] = lambda kubelet, unused: kubelet.success(path.replace("%s", node.directory))

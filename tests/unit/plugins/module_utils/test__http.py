@@ -224,7 +224,16 @@ def test_unusable_files(pki, tmp_path):
         certificate_fingerprint("/no/such.pem")
 
 
-@pytest.mark.parametrize("text", ["ab" * 32, "AB:" * 31 + "AB", "sha256:" + "ab" * 32, "SHA256 Fingerprint=" + "AB:" * 31 + "AB", "sha256 Fingerprint=" + "ab" * 32])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ab" * 32,
+        "AB:" * 31 + "AB",
+        "sha256:" + "ab" * 32,
+        "SHA256 Fingerprint=" + "AB:" * 31 + "AB",
+        "sha256 Fingerprint=" + "ab" * 32,
+    ],
+)
 def test_spellings_of_a_fingerprint(text):
     assert normal_fingerprint(text) == "ab" * 32
 

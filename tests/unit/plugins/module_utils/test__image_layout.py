@@ -22,7 +22,12 @@ NAME = "registry.example/counter:1"
 
 
 def make(target, src=None, rehearse=False, compression="none"):
-    image = ImageJob(ImageRequest(src or fixture("containerd-counter-counter"), compression), Rehearsal(target) if rehearse else target, lambda name: None, None)
+    image = ImageJob(
+        ImageRequest(src or fixture("containerd-counter-counter"), compression),
+        Rehearsal(target) if rehearse else target,
+        lambda name: None,
+        None,
+    )
     return image.make(), image.progress
 
 

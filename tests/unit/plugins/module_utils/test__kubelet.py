@@ -215,7 +215,20 @@ def test_500_with_a_real_failure_of_criu(engine):
         assert "tcp" in exc.details["diagnosis"][0]["id"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"items": []}', b'{"items": ["/a", "/b"]}', b'{"items": [5]}', b'{"items": "/a"}', b'{"items": [""]}', b"[" * 100000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"items": []}',
+        b'{"items": ["/a", "/b"]}',
+        b'{"items": [5]}',
+        b'{"items": "/a"}',
+        b'{"items": [""]}',
+        b"[" * 100000,
+    ],
+)
 def test_strange_success(body):
     if body == b'{"items": "/a"}':
         body = b'{"items": {"a": 1}}'

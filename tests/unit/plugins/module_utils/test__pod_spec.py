@@ -75,7 +75,14 @@ def test_stale_annotations_go_and_the_origin_is_written_down():
 
 def test_terminal_security_context_and_command():
     pod = source(hostPID=True, securityContext={"fsGroup": 7})
-    pod["spec"]["containers"][0].update(tty=True, stdin=True, command=["sh"], args=["-c", "x"], securityContext={"runAsUser": 5}, env=[{"name": "A", "value": "b"}])
+    pod["spec"]["containers"][0].update(
+        tty=True,
+        stdin=True,
+        command=["sh"],
+        args=["-c", "x"],
+        securityContext={"runAsUser": 5},
+        env=[{"name": "A", "value": "b"}],
+    )
     container = made(pod).pod["spec"]["containers"][0]
     assert (container["tty"], container["stdin"], container["securityContext"]) == (True, True, {"runAsUser": 5})
     assert container["env"] == [{"name": "A", "value": "b"}]

@@ -148,7 +148,13 @@ def test_a_redirect_of_a_write_is_refused():
 
         registry = client(fake, LAB)[0]
         registry.connect()
-        with fake.faulty(redirect), pytest.raises(RegistryError, match="redirects a POST to localhost:[0-9]+; what is sent to a registry is not sent elsewhere"):
+        with (
+            fake.faulty(redirect),
+            pytest.raises(
+                RegistryError,
+                match="redirects a POST to localhost:[0-9]+; what is sent to a registry is not sent elsewhere",
+            ),
+        ):
             registry.put_blob(b"x")
         assert other.log == []
 

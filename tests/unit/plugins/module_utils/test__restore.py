@@ -460,11 +460,31 @@ def waiting(reason, message, **more):
 @pytest.mark.parametrize(
     "runtime, state, expected",
     [
-        ("containerd://2.1.9", waiting("CreateContainerError", "failed to pull checkpoint base image base.lab/x@sha256:1: 401"), "containerd-base-pull"),
-        ("containerd://2.3.4", waiting("CreateContainerError", "checkpoint restore via CreateContainer is disabled by configuration"), "containerd-restore-off"),
-        ("containerd://2.1.9", waiting("CreateContainerError", "failed to generate spec: no command specified"), "no-command"),
-        ("cri-o://1.36.3", waiting("CreateContainerError", 'locating image with ID "f8": image not known'), "crio-base-image"),
-        ("cri-o://1.36.3", waiting("CreateContainerError", "expects following bind mounts defined (/var/run/secrets)"), "crio-mounts"),
+        (
+            "containerd://2.1.9",
+            waiting("CreateContainerError", "failed to pull checkpoint base image base.lab/x@sha256:1: 401"),
+            "containerd-base-pull",
+        ),
+        (
+            "containerd://2.3.4",
+            waiting("CreateContainerError", "checkpoint restore via CreateContainer is disabled by configuration"),
+            "containerd-restore-off",
+        ),
+        (
+            "containerd://2.1.9",
+            waiting("CreateContainerError", "failed to generate spec: no command specified"),
+            "no-command",
+        ),
+        (
+            "cri-o://1.36.3",
+            waiting("CreateContainerError", 'locating image with ID "f8": image not known'),
+            "crio-base-image",
+        ),
+        (
+            "cri-o://1.36.3",
+            waiting("CreateContainerError", "expects following bind mounts defined (/var/run/secrets)"),
+            "crio-mounts",
+        ),
         ("containerd://2.1.9", waiting("ErrImagePull", "failed to pull and unpack image: not found"), "image-pull"),
     ],
 )
