@@ -19,7 +19,7 @@ import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab" / "double"))
 
-from cri import Cri  # noqa: E402
+from cri import Cri, CriError  # noqa: E402
 
 STATE = pathlib.Path("/run/container-checkpoint-lab")
 IMAGE = "base.lab:5001/counter:1"
@@ -83,12 +83,16 @@ class Node:
 
     def run(self, command: str, check: bool = True, data: t.Optional[bytes] = None) -> str:
         """Run a shell command on the node; return what it printed."""
-        done = subprocess.run([*self._ssh, "root@" + self.address, command], input=data, stdout=subprocess.PIPE,
+        done = subprocess.run(self.command(command), input=data, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, check=False, timeout=300,
                               **({} if data is not None else {"stdin": subprocess.DEVNULL}))
         if check and done.returncode != 0:
             raise AssertionError("%s: %r ended with %d: %s" % (self.name, command, done.returncode, done.stderr.decode()))
         return done.stdout.decode()
+
+    def command(self, command: str) -> t.List[str]:
+        """The argument list that runs a shell command on the node."""
+        return [*self._ssh, "root@" + self.address, command]
 
     def put(self, path: str, content: t.Union[str, bytes], mode: str = "0600") -> None:
         """Write a file on the node."""
@@ -176,11 +180,25 @@ class Node:
         return answer.stdout.decode()
 
     def checkpoint(self, container: str) -> str:
-        """Checkpoint a container through the CRI; return the archive's path on the node."""
-        path = "/var/lib/container-checkpoint/archives/%s.tar" % uuid.uuid4().hex
-        self.run("mkdir -p -m 0700 /var/lib/container-checkpoint/archives")
-        self.cri.checkpoint(container, path)
+        """Checkpoint a container, through the CRI where it can do that; return the archive's path on the node."""
+        path = self.new_archive()
+        try:
+            self.cri.checkpoint(container, path)
+        except CriError as exc:
+            if exc.code != "Unimplemented":
+                raise
+            self.double("runc", container, path)
         return path
+
+    def new_archive(self) -> str:
+        """A name for an archive."""
+        self.run("mkdir -p -m 0700 /var/lib/container-checkpoint/archives")
+        return "/var/lib/container-checkpoint/archives/%s.tar" % uuid.uuid4().hex
+
+    def double(self, *arguments: str) -> None:
+        """Run archive_double.py on the node, where the runtime sees its mounts and cgroups."""
+        script = pathlib.Path(__file__).with_name("archive_double.py").read_bytes()
+        self.run("nsenter -t $(pidof -s containerd) -m python3 - " + " ".join(arguments), data=script)
 
     # The handler ------------------------------------------------------------------------------------------------
 
@@ -219,3 +237,23 @@ def wait(condition: t.Callable[[], t.Any], seconds: float, what: str) -> t.Any:
         if time.monotonic() > deadline:
             raise AssertionError("waited %g s for %s" % (seconds, what))
         time.sleep(0.05)
+
+
+def share_image(source: Node, target: Node, image: str = IMAGE) -> str:
+    """Copy an image with its digest from one node to another that cannot pull it; return its name there."""
+    name = image.rpartition(":")[0] + ":from-" + source.lab
+    if name in target.run("ctr -n k8s.io images ls -q"):
+        return name
+    source.run("ctr -n k8s.io images tag --force %s %s && ctr -n k8s.io images export --platform linux/amd64 /tmp/share.tar %s" % (image, name, name))
+    copy(source, target, "/tmp/share.tar")
+    target.run("ctr -n k8s.io images import --platform linux/amd64 /tmp/share.tar && rm /tmp/share.tar")
+    source.run("rm /tmp/share.tar")
+    return name
+
+
+def copy(source: Node, target: Node, path: str) -> None:
+    """Copy a file from one node to the other, to the same path."""
+    target.run("mkdir -p -m 0700 '%s'" % os.path.dirname(path))
+    reading = subprocess.Popen(source.command("cat '%s'" % path), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    subprocess.run(target.command("umask 077; cat > '%s'" % path), stdin=reading.stdout, check=True)
+    assert reading.wait() == 0

@@ -181,8 +181,8 @@ class Work:
             findings = diagnose("\n".join(errors), where="restore")
             text = "runc restore ended with status %d" % status
             if findings:
-                text += ": %s. %s" % (findings[0]["cause"], findings[0]["remedy"])
-            if errors:
+                text += ": %(cause)s. Remedy: %(remedy)s [%(line)s]" % findings[0]
+            elif errors:
                 text += " [%s]" % errors[0]
             raise RestoreError(text, diagnosis=findings)
 
