@@ -49,10 +49,13 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/container_checkpoint.kubernetes.kubelet) in C(module_defaults) to set defaults for this module.
+    description:
+      - Use C(group/container_checkpoint.kubernetes.kubelet) in C(module_defaults) to set defaults for what concerns the kubelet,
+        C(group/container_checkpoint.kubernetes.kubernetes) for what concerns the API server.
     support: full
     membership:
       - container_checkpoint.kubernetes.kubelet
+      - container_checkpoint.kubernetes.kubernetes
 """
 
     ACTIONGROUP_REGISTRY = r"""
