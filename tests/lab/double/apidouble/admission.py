@@ -187,6 +187,12 @@ def default_pod(store: Store, pod: dict) -> dict:
         container.setdefault("terminationMessagePolicy", "File")
         for port in container.get("ports") or []:
             port.setdefault("protocol", "TCP")
+        for probe in (container[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in container):
+            for field, value in (("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)):
+                probe.setdefault(field, value)
+            if "httpGet" in probe:
+                probe["httpGet"].setdefault("path", "/")
+                probe["httpGet"].setdefault("scheme", "HTTP")
     _service_account_volume(spec, found)
     gated = bool(spec.get("schedulingGates"))
     pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}

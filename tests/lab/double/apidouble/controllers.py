@@ -84,7 +84,7 @@ def schedule(store: Store, _ca: str) -> None:
         if fitting:
             best = min(fitting, key=lambda name: (load[name], name))
             load[best] += 1
-            store.update(PODS, bind(pod, best))
+            store.update(PODS, bind(pod, best), same_generation=True)
             meta = pod["metadata"]
             record(store, pod, "Normal", "Scheduled", f"Successfully assigned {meta['namespace']}/{meta['name']} to {best}")
         else:

@@ -198,7 +198,7 @@ def _bind(store: Store, namespace: str, name: str, body: dict, options: Options)
             raise errors.conflict("", "pods/binding", name, f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"')
         if pod["spec"].get("schedulingGates"):
             raise errors.conflict("", "pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates")
-        store.update(PODS, controllers.bind(pod, node), options.dry_run)
+        store.update(PODS, controllers.bind(pod, node), options.dry_run, same_generation=True)
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 

@@ -112,7 +112,7 @@ class Store:
                 meta["generation"] = 1
             return obj if dry_run else self._put(key, None, obj)
 
-    def update(self, key: Key, obj: dict, dry_run: bool = False) -> dict:
+    def update(self, key: Key, obj: dict, dry_run: bool = False, same_generation: bool = False) -> dict:
         """Replace an object. A resource version in it must be the current one; identity cannot be changed."""
         with self.lock:
             meta = obj["metadata"]
@@ -132,7 +132,7 @@ class Store:
                 obj["metadata"].pop(field, None)
                 if field in have["metadata"]:
                     obj["metadata"][field] = have["metadata"][field]
-            if "spec" in obj and obj["spec"] != have.get("spec"):
+            if "spec" in obj and obj["spec"] != have.get("spec") and not same_generation:
                 obj["metadata"]["generation"] = have["metadata"].get("generation", 0) + 1
             if obj == have:
                 return copy.deepcopy(have)

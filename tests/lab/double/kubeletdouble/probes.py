@@ -25,6 +25,14 @@ def _port(container: dict, value: t.Any) -> int:
     return next(port["containerPort"] for port in container.get("ports") or [] if port.get("name") == value)
 
 
+def go_error(exc: OSError, host: str, port: int) -> str:
+    """A failed connection in Go's words."""
+    cause = getattr(exc, "reason", exc)
+    if isinstance(cause, TimeoutError):
+        return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+    return f"dial tcp {host}:{port}: connect: {(getattr(cause, 'strerror', '') or str(cause)).lower()}"
+
+
 def check(probe: dict, container: dict, address: str, runtime: cri.Cri, container_id: str) -> None:
     """Run a probe once; ProbeFailure if it fails."""
     limit = probe.get("timeoutSeconds", 1)
@@ -39,13 +47,13 @@ def check(probe: dict, container: dict, address: str, runtime: cri.Cri, containe
         except urllib.error.HTTPError as exc:
             raise ProbeFailure(f"HTTP probe failed with statuscode: {exc.code}") from None
         except OSError as exc:
-            raise ProbeFailure(f'Get "{url}": {getattr(exc, "reason", exc)}') from None
+            raise ProbeFailure(f'Get "{url}": {go_error(exc, address, _port(container, action["port"]))}') from None
     elif "tcpSocket" in probe:
         target = (probe["tcpSocket"].get("host") or address, _port(container, probe["tcpSocket"]["port"]))
         try:
             socket.create_connection(target, limit).close()
         except OSError as exc:
-            raise ProbeFailure(f"dial tcp {target[0]}:{target[1]}: {exc.strerror or exc}") from None
+            raise ProbeFailure(go_error(exc, *target)) from None
     elif "exec" in probe:
         try:
             answer = runtime.call("ExecSync", deadline=limit + 5, container_id=container_id, cmd=probe["exec"]["command"],

@@ -58,7 +58,7 @@ def cgroup_parent(pod: dict, systemd: bool) -> str:
     return f"/kubepods/{'' if quality == 'Guaranteed' else quality.lower() + '/'}pod{uid}"
 
 
-def namespaces(spec: dict, for_sandbox: bool) -> dict[str, t.Any]:
+def namespaces(spec: dict) -> dict[str, t.Any]:
     return {"network": NODE if spec.get("hostNetwork") else POD,
             "pid": NODE if spec.get("hostPID") else POD if spec.get("shareProcessNamespace") else CONTAINER,
             "ipc": NODE if spec.get("hostIPC") else POD, "userns_options": {"mode": NODE}}
@@ -78,10 +78,10 @@ def hostname(pod: dict) -> str:
     return (pod["spec"].get("hostname") or pod["metadata"]["name"])[:63].rstrip("-.")
 
 
-def sandbox_config(pod: dict, attempt: int, systemd: bool, dns: dict[str, list[str]], node: str) -> dict[str, t.Any]:
+def sandbox_config(pod: dict, attempt: int, systemd: bool, dns: dict[str, list[str]]) -> dict[str, t.Any]:
     meta, spec = pod["metadata"], pod["spec"]
     context = spec.get("securityContext") or {}
-    security: dict[str, t.Any] = {"namespace_options": namespaces(spec, True), "seccomp": seccomp(context),
+    security: dict[str, t.Any] = {"namespace_options": namespaces(spec), "seccomp": seccomp(context),
                                   "privileged": any((c.get("securityContext") or {}).get("privileged")
                                                     for c in spec["containers"])}
     for field, name in (("runAsUser", "run_as_user"), ("runAsGroup", "run_as_group")):
@@ -95,7 +95,7 @@ def sandbox_config(pod: dict, attempt: int, systemd: bool, dns: dict[str, list[s
               "host_ip": port.get("hostIP", "")} for c in spec["containers"] for port in c.get("ports") or []]
     return {
         "metadata": {"name": meta["name"], "uid": meta["uid"], "namespace": meta["namespace"], "attempt": attempt},
-        "hostname": node if spec.get("hostNetwork") else hostname(pod),
+        "hostname": "" if spec.get("hostNetwork") else hostname(pod),
         "log_directory": log_directory(meta), "dns_config": dns,
         "port_mappings": [] if spec.get("hostNetwork") else ports,
         "labels": {**(meta.get("labels") or {}), **pod_labels(meta)},
@@ -125,7 +125,7 @@ def security_context(pod: dict, container: dict, image: dict[str, t.Any]) -> dic
     spec = pod["spec"]
     common, own = spec.get("securityContext") or {}, container.get("securityContext") or {}
     merged = {**common, **own}
-    result: dict[str, t.Any] = {"namespace_options": namespaces(spec, False), "seccomp": seccomp(own, common)}
+    result: dict[str, t.Any] = {"namespace_options": namespaces(spec), "seccomp": seccomp(own, common)}
     if own.get("privileged"):
         result["privileged"] = True
     else:
@@ -135,12 +135,12 @@ def security_context(pod: dict, container: dict, image: dict[str, t.Any]) -> dic
         result["capabilities"] = {"add_capabilities": capabilities.get("add") or [],
                                   "drop_capabilities": capabilities.get("drop") or []}
     user = merged.get("runAsUser")
-    if user is None and image.get("uid") is not None:
-        user = image["uid"]
-    if user is not None:
-        result["run_as_user"] = {"value": user}
-    elif image.get("username"):
+    if user is None:
+        user = image.get("uid")
+    if user is None and image.get("username"):
         result["run_as_username"] = image["username"]
+    else:
+        result["run_as_user"] = {"value": user or 0}
     if "runAsGroup" in merged:
         result["run_as_group"] = {"value": merged["runAsGroup"]}
     if merged.get("runAsNonRoot") and not user:

@@ -134,7 +134,7 @@ def pod_status(pod: dict, init: list[dict], main: list[dict], sandbox_ready: boo
     result: dict[str, t.Any] = {
         "conditions": conditions(old.get("conditions") or [], values, generation, now),
         "containerStatuses": main, "hostIP": host, "hostIPs": [{"ip": host}], "observedGeneration": generation,
-        "phase": state, "qosClass": old.get("qosClass", "BestEffort"), "startTime": old.get("startTime") or now}
+        "phase": state, "qosClass": old.get("qosClass", "BestEffort"), "resources": {}, "startTime": old.get("startTime") or now}
     if init:
         result["initContainerStatuses"] = init
     if addresses:

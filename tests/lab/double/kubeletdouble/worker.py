@@ -21,7 +21,7 @@ from kubeletdouble.probes import Prober
 from kubeletdouble.volumes import VolumeError
 
 RESYNC_SECONDS = 10.0
-RETRY_SECONDS = 2.0
+RETRY_SECONDS = 5.0
 
 
 class Worker(threading.Thread):
@@ -135,7 +135,7 @@ class Worker(threading.Thread):
         self._sandbox = self._node.cri.call("PodSandboxStatus", pod_sandbox_id=made.pod_sandbox_id).status
 
     def _sandbox_config(self, pod: dict, attempt: int) -> dict:
-        return specs.sandbox_config(pod, attempt, self._node.systemd_cgroups, self._node.dns, self._node.settings.node)
+        return specs.sandbox_config(pod, attempt, self._node.systemd_cgroups, self._node.dns)
 
     def _newest(self, pod: dict) -> dict[str, t.Any]:
         """The status of the newest container of each name."""
