@@ -49,6 +49,12 @@ units: ## ansible-test units on the oldest and the newest Python found
 integration: ## ansible-test integration: every module against real sockets and files (root)
 	@$(GATE)/integration.sh
 
+molecule: ## the roles on real systemd nodes (root)
+	@$(GATE)/molecule.sh
+
+demo: ## a live counter moves between two nodes (root); with KUBECONFIG, INVENTORY and REGISTRY on your own cluster
+	@tests/lab/demo/run
+
 test: deps venv ## everything above and below; what CI runs
 	@python3 $(GATE)/run.py $(BUILD)/logs $(PARTS)
 
