@@ -246,8 +246,7 @@ class One:
         paused = repair.look_and_resume(self._cri, target, grace, self._sleep)
         exc.details["paused"] = paused
         exc.details["leftovers"] = archives.leftovers(self._settings.checkpoint_dir, target, called_at)
-        if paused["found"] is not False:
-            exc.msg += "\nAfterwards: %s." % str(paused["msg"]).rstrip(".")
+        exc.msg += "\nAfterwards: %s." % str(paused["msg"]).rstrip(".")
         if exc.details["leftovers"]:
             exc.msg += "\nThe failed call left behind: %s." % ", ".join(exc.details["leftovers"])
         return exc

@@ -146,7 +146,7 @@ def run(params: t.Mapping[str, t.Any], tools: Tools, check_mode: bool) -> Result
         "changed": any(entry["changed"] for entry in checkpoints),
         "checkpoints": checkpoints,
         "failures": failures,
-        "skipped": resolved.skipped,
+        "not_running": resolved.not_running,
         "msg": _summary(checkpoints, failures, resolved, check_mode),
     }
 
@@ -184,7 +184,7 @@ def _summary(checkpoints: t.Sequence[Result], failures: t.Sequence[Result], reso
         name = "/".join(str(first[key]) for key in ("namespace", "pod", "container") if first[key] is not None)
         return "%d of %d checkpoints failed. The first, of %s: %s" % (len(failures), total, name, first["msg"])
     if not checkpoints:
-        return "no running container matches, so there was nothing to checkpoint%s" % (" (%d skipped)" % len(resolved.skipped) if resolved.skipped else "")
+        return "no running container matches, so there was nothing to checkpoint%s" % (" (%d do not run)" % len(resolved.not_running) if resolved.not_running else "")
     reused = sum(1 for entry in checkpoints if entry["reused"])
     made = len(checkpoints) - reused
     parts = ["%d %s %s" % (made, "container" if made == 1 else "containers", "would be checkpointed" if check_mode else "checkpointed")] if made else []

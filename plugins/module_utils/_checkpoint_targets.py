@@ -47,11 +47,11 @@ class Request:
 
 @dataclass
 class Resolved:
-    """targets to work on; problems: (namespace, pod, container or None, message); skipped: not running, by selector."""
+    """targets to work on; problems: (namespace, pod, container or None, message); not_running: selected, but not running."""
 
     targets: t.List[Target] = field(default_factory=list)
     problems: t.List[t.Tuple[str, str, t.Optional[str], str]] = field(default_factory=list)
-    skipped: t.List[t.Dict[str, t.Any]] = field(default_factory=list)
+    not_running: t.List[t.Dict[str, t.Any]] = field(default_factory=list)
 
     def add(self, target: Target) -> None:
         """Each container once."""
@@ -120,7 +120,7 @@ def by_selector(
                 continue
             why = not_running(pod, name)
             if why:
-                result.skipped.append({"namespace": meta["namespace"], "pod": meta["name"], "container": name, "why": why})
+                result.not_running.append({"namespace": meta["namespace"], "pod": meta["name"], "container": name, "why": why})
             else:
                 result.add(target_of(pod, name))
     return result

@@ -63,7 +63,7 @@ options:
   namespace:
     description:
       - Take the pods of this namespace that are on the node; all of them, or those that O(label_selectors) and O(field_selectors) select.
-      - Containers that do not run are passed over and listed in RV(skipped).
+      - Containers that do not run are passed over and listed in RV(not_running).
     type: str
   label_selectors:
     description:
@@ -315,7 +315,7 @@ failures:
       description: Whether the container was left paused (V(null) if it could not be found out), and whether it was resumed.
       type: dict
       sample: {found: true, resumed: true, msg: the container default/web/nginx was left paused and was resumed}
-skipped:
+not_running:
   description: Containers that were selected and do not run.
   returned: always
   type: list
@@ -418,7 +418,7 @@ def main() -> None:
         tools = tools_for(module)
         result = run(module.params, tools, module.check_mode)
     except CheckpointError as exc:
-        fail(module, exc, changed=False, checkpoints=[], failures=[], skipped=[])
+        fail(module, exc, changed=False, checkpoints=[], failures=[], not_running=[])
     for note in tools.notes:
         module.warn(note)
     if not result["checkpoints"] and not result["failures"]:

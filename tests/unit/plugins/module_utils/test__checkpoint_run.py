@@ -158,7 +158,7 @@ def test_selectors(tmp_path):
     node = Node(tmp_path, pods)
     result = node.run(namespace="shop", label_selectors=["app in (cart, x)"], containers=["cart"])
     assert [(entry["namespace"], entry["pod"], entry["container"]) for entry in result["checkpoints"]] == [("shop", "cart-0", "cart")]
-    assert result["skipped"] == [{"namespace": "shop", "pod": "cart-1", "container": "cart", "why": "waiting: ImagePullBackOff"}]
+    assert result["not_running"] == [{"namespace": "shop", "pod": "cart-1", "container": "cart", "why": "waiting: ImagePullBackOff"}]
     names = {(entry["namespace"], entry["pod"], entry["container"]) for entry in node.run(field_selectors=["metadata.name=cart-0"])["checkpoints"]}
     assert names == {("shop", "cart-0", "cart"), ("shop", "cart-0", "cache"), ("other", "cart-0", "cart")}
 
