@@ -24,6 +24,7 @@ from cri import Cri, CriError  # noqa: E402
 STATE = pathlib.Path("/run/container-checkpoint-lab")
 IMAGE = "base.lab:5001/counter:1"
 HANDLER = "container-checkpoint"
+CONF = "/usr/local/libexec/container-checkpoint/handler.conf"
 STAGING = "/var/lib/container-checkpoint/restore"
 
 # Counts in memory and in its log, 50 times a second; a nonce made at start tells one process from another.
@@ -178,6 +179,10 @@ class Node:
         answer = self.cri.call("ExecSync", container_id=container, cmd=list(command), timeout=20)
         assert answer.exit_code == 0, answer.stderr
         return answer.stdout.decode()
+
+    def inside(self, container: str, script: str) -> str:
+        """Run Python in a container, which is all that the lab's image has; return what it printed."""
+        return self.exec(container, "python3", "-c", script).strip()
 
     def checkpoint(self, container: str) -> str:
         """Checkpoint a container, through the CRI where it can do that; return the archive's path on the node."""
