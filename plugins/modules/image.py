@@ -288,6 +288,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _argspec_registry
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image import ImageJob, ImageRequest, nothing_yet
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_layout import LayoutTarget, TarTarget
@@ -385,6 +386,8 @@ def main() -> None:
         job = ImageJob(request, Rehearsal(target) if module.check_mode else target, module.get_bin_path, run_with_pipes, restarts=params["retries"])
         changed = job.make()
     except CheckpointError as exc:
+        # No kubelet, runtime or CRIU speaks here: only what any program may run into applies.
+        exc.details.setdefault("diagnosis", [row for row in diagnose(exc.msg) if "any" in row["where"]])
         fail(module, exc, reference=reference, **(job.progress if job else nothing_yet()))
 
     result = job.progress
