@@ -15,9 +15,7 @@ import io
 import json
 import os
 import re
-import shutil
 import tarfile
-import tempfile
 import typing as t
 
 from . import rootfs, shell, state
@@ -140,7 +138,7 @@ def assemble(name: str, tag: str, layer: bytes, config: dict[str, t.Any], machin
 
 def _busybox(lower: str) -> tuple[bytes, list[str]]:
     """The program and the names of its tools."""
-    with tempfile.TemporaryDirectory(prefix="busybox-", dir=state.cache_dir()) as directory:
+    with shell.scratch_directory(state.cache_dir()) as directory:
         shell.run(["dpkg-deb", "-x", rootfs.deb(lower, "busybox-static"), directory])
         program = resolve_any(directory, ("/usr/bin/busybox", "/bin/busybox"))
         applets = [name for name in shell.output([program, "--list"]).split() if name != "busybox"]
@@ -222,14 +220,11 @@ def ensure(lower: str, say: t.Callable[[str], None]) -> list[Image]:
     directory = f"{state.cache_dir()}/images/{recipe_key(lower)}"
     if not os.path.isdir(directory):
         say("building the workload images")
-        fresh = f"{directory}.{os.getpid()}.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        for recipe in _RECIPES.values():
-            _save(fresh, recipe(lower, os.uname().machine))
-        try:
-            os.rename(fresh, directory)
-        except OSError:  # another lab was quicker
-            shutil.rmtree(fresh, ignore_errors=True)
+        os.makedirs(os.path.dirname(directory), exist_ok=True)
+        shell.sweep(os.path.dirname(directory))
+        with shell.fresh_directory(directory) as fresh:
+            for recipe in _RECIPES.values():
+                _save(fresh, recipe(lower, os.uname().machine))
     return [_load(directory, name) for name in _RECIPES]
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import sys
@@ -87,6 +88,7 @@ def down(host: Host, name: str, say: t.Callable[[str], None]) -> bool:
             lab = _from_leftovers(name)
         if lab is None:
             return False
+        parts.kill_processes(f"{lab.state}/cluster")  # the double of the API server
         for part in registry.PARTS:
             parts.end(host, lab, part, registry.marker(lab, part))
         for one in state.make_lab(name, lab.number, state.MAX_NODES, lab.suite, lab.cluster).nodes:
@@ -97,9 +99,8 @@ def down(host: Host, name: str, say: t.Callable[[str], None]) -> bool:
             for path in (lab.data, lab.state):
                 if os.path.lexists(path):
                     rootfs.remove_tree(path)
-            for directory in (os.path.dirname(lab.data),):
-                if os.path.isdir(directory) and not os.listdir(directory):
-                    os.rmdir(directory)
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(lab.data))  # when this was the last lab
         say(f"lab {name!r} is down")
     return True
 
@@ -125,6 +126,8 @@ def clean(host: Host, names: t.Sequence[str], cache: bool, say: t.Callable[[str]
     for name in sorted(found):
         if not down(host, name, say):
             say(f"nothing is left of lab {name!r}")
+    for directory in ("", "/rootfs", "/images"):
+        shell.sweep(state.cache_dir() + directory)
     if cache:
         for path in glob.glob(f"{glob.escape(state.cache_dir())}/*"):
             rootfs.remove_tree(path)

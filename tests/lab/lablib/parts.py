@@ -51,6 +51,13 @@ def running(marker: str, processes: t.Mapping[int, t.Sequence[str]] | None = Non
     return [pid for pid, argv in table.items() if marker in argv and pid != os.getpid()]
 
 
+def kill_processes(marker: str) -> None:
+    """Kill the processes that have this very argument."""
+    for pid in running(marker):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def cgroup_directories(host: Host, lab: Lab, part: str) -> list[str]:
     """Every cgroup that processes of this part can be in."""
     found = cgroups.roots(host, f"{lab.cgroup}/{part}")
@@ -61,9 +68,7 @@ def cgroup_directories(host: Host, lab: Lab, part: str) -> list[str]:
 
 def end(host: Host, lab: Lab, part: str, marker: str) -> None:
     """End a part at once, with all its processes, and remove its cgroups."""
-    for pid in running(marker):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    kill_processes(marker)
     directories = cgroup_directories(host, lab, part)
     cgroups.kill(directories)
     if host.systemd:

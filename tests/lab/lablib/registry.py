@@ -20,7 +20,7 @@ import ssl
 import sys
 import typing as t
 
-from . import images, parts, pki, rootfs, shell, state
+from . import images, parts, pki, shell, state
 from .errors import LabError
 from .host import Host
 from .push import Registry
@@ -78,22 +78,18 @@ def program() -> str:
     found = shutil.which("docker-registry")
     if found:
         return found
-    directory = f"{state.cache_dir()}/programs"
+    directory = f"{state.cache_dir()}/docker-registry"
     path = f"{directory}/usr/bin/docker-registry"
     if not os.path.exists(path):
-        fresh = f"{directory}.{os.getpid()}.new"
-        os.makedirs(fresh, exist_ok=True)
+        os.makedirs(state.cache_dir(), exist_ok=True)
         try:
-            shell.run(["apt-get", "-q", "download", "docker-registry"], cwd=fresh)
-            package = glob.glob(f"{glob.escape(fresh)}/*.deb")[0]
-            shell.run(["dpkg-deb", "-x", package, fresh])
-            os.unlink(package)
-            rootfs.remove_tree(directory)
-            os.rename(fresh, directory)
+            with shell.fresh_directory(directory) as fresh:
+                shell.run(["apt-get", "-q", "download", "docker-registry"], cwd=fresh)
+                package = glob.glob(f"{glob.escape(fresh)}/*.deb")[0]
+                shell.run(["dpkg-deb", "-x", package, fresh])
+                os.unlink(package)
         except LabError as exc:
             raise LabError(f"the package docker-registry cannot be had: {exc}; try apt-get update") from exc
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
     return path
 
 

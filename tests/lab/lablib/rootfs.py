@@ -68,13 +68,10 @@ def ensure(suite: str, apt: aptconf.HostApt, say: t.Callable[[str], None]) -> st
 
 
 def _build(suite: str, mirror: str, directory: str, apt: aptconf.HostApt) -> None:
-    for stale in glob.glob(f"{glob.escape(os.path.dirname(directory))}/.new-{suite}-*"):
-        remove_tree(stale)
-    fresh = f"{os.path.dirname(directory)}/.new-{suite}-{os.getpid()}"
+    shell.sweep(os.path.dirname(directory))
     log_path = f"{directory}.log"
     try:
-        os.makedirs(fresh, mode=0o755)
-        with open(log_path, "wb") as log:
+        with shell.fresh_directory(directory) as fresh, open(log_path, "wb") as log:
             # In a mount and PID namespace of its own: what debootstrap mounts and starts ends with it.
             inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
             script = "/usr/share/debootstrap/scripts/sid"
@@ -97,16 +94,12 @@ def _build(suite: str, mirror: str, directory: str, apt: aptconf.HostApt) -> Non
                 log=log,
                 env={**_clean_environment(), "DEBIAN_FRONTEND": "noninteractive"},
             )
-        for path in ("etc/machine-id", "var/lib/dbus/machine-id", "etc/hostname"):
-            if os.path.lexists(f"{fresh}/{path}"):
-                os.unlink(f"{fresh}/{path}")
-        os.rename(fresh, directory)
+            for path in ("etc/machine-id", "var/lib/dbus/machine-id", "etc/hostname"):
+                if os.path.lexists(f"{fresh}/{path}"):
+                    os.unlink(f"{fresh}/{path}")
     except LabError as exc:
         last = shell.read_text(log_path, "").strip().splitlines()[-5:]
         raise LabError(f"cannot build the {suite} root file system ({exc}); {log_path} ends: {' | '.join(last)}") from exc
-    finally:
-        remove_tree(fresh)
-
 
 def _clean_environment() -> dict[str, str]:
     return {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import glob
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -89,6 +92,34 @@ def write_file(path: str, content: str | bytes, mode: int = 0o644) -> None:
         stream.write(data)
         os.fchmod(stream.fileno(), mode)
     os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def scratch_directory(parent: str, label: str = "scratch") -> t.Iterator[str]:
+    """A directory for a moment; what a killed command leaves of it is found by C(sweep)."""
+    path = f"{parent}/.new-{label}-{os.getpid()}"
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path, mode=0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def fresh_directory(final: str) -> t.Iterator[str]:
+    """A directory that becomes C(final) when it is complete, and nothing when it is not."""
+    with scratch_directory(os.path.dirname(final), os.path.basename(final)) as path:
+        yield path
+        if not os.path.isdir(final):  # another lab may have been quicker
+            os.rename(path, final)
+
+
+def sweep(directory: str) -> None:
+    """Remove what killed commands left of C(scratch_directory)."""
+    for path in glob.glob(f"{glob.escape(directory)}/.new-*"):
+        if not os.path.exists(f"/proc/{path.rsplit('-', 1)[-1]}"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def read_text(path: str, default: str | None = None) -> str:
