@@ -52,6 +52,9 @@ integration: ## ansible-test integration: every module against real sockets and 
 molecule: ## the roles on real systemd nodes (root)
 	@$(GATE)/molecule.sh
 
+e2e: ## the lab, the restore handler and the demonstration, with the real containerd, runc and CRIU (root)
+	@$(GATE)/e2e.sh
+
 demo: ## a live counter moves between two nodes (root); with KUBECONFIG, INVENTORY and REGISTRY on your own cluster
 	@tests/lab/demo/run
 
