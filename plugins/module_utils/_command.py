@@ -32,8 +32,8 @@ class CommandRunner:
         self._limiter = module.get_bin_path("timeout")
 
     def find(self, name: str) -> t.Optional[str]:
-        """The full path of a tool, or None."""
-        return self._module.get_bin_path(name, opt_dirs=TOOL_DIRS)
+        """The full path of a tool, or None. The task's PATH comes first."""
+        return self._module.get_bin_path(name) or self._module.get_bin_path(name, opt_dirs=TOOL_DIRS)
 
     def run(self, argv: t.Sequence[str], timeout: float) -> t.Tuple[int, str, str]:
         """Run argv (no shell); DeadlineError when it takes longer than timeout seconds."""

@@ -31,11 +31,11 @@ options:
       - Warn when less than this is free at O(checkpoint_dir).
     type: int
     default: 1073741824
-  cri_endpoint:
+  cri_socket:
     description:
-      - The container runtime's socket, as a path or C(unix://) URL.
-      - When not given, that of containerd or CRI-O is used, whichever exists.
-    type: str
+      - The container runtime's socket.
+      - When not given, the one of containerd or CRI-O that exists.
+    type: path
   configz:
     description:
       - What the kubelet of this node answers under C(/configz), if you have it. Without it only the kubelet's version decides
@@ -191,7 +191,7 @@ def main() -> None:
         argument_spec={
             "checkpoint_dir": {"type": "path", "default": "/var/lib/kubelet/checkpoints"},
             "min_free_bytes": {"type": "int", "default": 1073741824},
-            "cri_endpoint": {"type": "str"},
+            "cri_socket": {"type": "path"},
             "configz": {"type": "dict"},
         },
         supports_check_mode=True,
@@ -199,7 +199,7 @@ def main() -> None:
     params = module.params
     runner = CommandRunner(module)
     try:
-        inspector = Inspector(runner.run, runner.find, this_system(), params["cri_endpoint"])
+        inspector = Inspector(runner.run, runner.find, this_system(), params["cri_socket"])
         node = inspector.gather(params["checkpoint_dir"], params["min_free_bytes"], params["configz"])
         module.exit_json(changed=False, node=node, **assess(node))
     except CheckpointError as exc:

@@ -363,6 +363,12 @@ def argument_spec():
     return spec
 
 
+def warn(module, result):
+    """Hand the result's warnings to Ansible."""
+    for text in result.pop("warnings", []):
+        module.warn(text)
+
+
 def main() -> None:
     """Connect, restore, answer."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
@@ -377,8 +383,10 @@ def main() -> None:
         api = _kube_api.connect(module.params, module.tmpdir)
         result = Restorer(api, order_from(module.params, source), module.check_mode).run()
     except CheckpointError as exc:
+        warn(module, exc.details)
         fail(module, exc)
     else:
+        warn(module, result)
         module.exit_json(**result)
 
 

@@ -58,11 +58,11 @@ options:
       - Fail if the proof is not complete.
     type: bool
     default: true
-  cri_endpoint:
+  cri_socket:
     description:
-      - The container runtime's socket, as a path or C(unix://) URL.
-      - When not given, that of containerd or CRI-O is used, whichever exists.
-    type: str
+      - The container runtime's socket.
+      - When not given, the one of containerd or CRI-O that exists.
+    type: path
 notes:
   - Run it as root on the node that the Pod runs on. It needs C(crictl).
 seealso:
@@ -246,13 +246,13 @@ def main() -> None:
                 },
             },
             "require": {"type": "bool", "default": True},
-            "cri_endpoint": {"type": "str"},
+            "cri_socket": {"type": "path"},
         },
         supports_check_mode=True,
     )
     runner = CommandRunner(module)
     try:
-        cri = Cri(runner.run, runner.find, module.params["cri_endpoint"])
+        cri = Cri(runner.run, runner.find, module.params["cri_socket"])
         result = collect(cri, module.params, lambda pid: os.path.exists("/proc/%d" % pid))
     except CheckpointError as exc:
         fail(module, exc)
