@@ -14,6 +14,7 @@ import typing as t
 
 import grpc
 
+from cri_errors import CriError
 from cri_messages import CLASSES, IMAGE_METHODS, PACKAGE, RUNTIME_METHODS, message
 
 DEFAULT_ENDPOINT = "unix:///run/containerd/containerd.sock"
@@ -31,15 +32,6 @@ _GO_CODES = {
 }
 # What a real kubelet shows when its deadline passed while containerd was at work (FACTS 10.1).
 _DEADLINE_TEXT = "stream terminated by RST_STREAM with error code: CANCEL"
-
-
-class CriError(Exception):
-    """A call the runtime refused or did not answer; str() is what a Go client prints."""
-
-    def __init__(self, code: str, desc: str) -> None:
-        super().__init__(f"rpc error: code = {code} desc = {desc}")
-        self.code = code
-        self.desc = desc
 
 
 def _translated(method: str, exc: t.Any) -> CriError:

@@ -19,6 +19,7 @@ import typing as t
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from cri import Cri  # noqa: E402
 from httpsd import TlsServer, server_context  # noqa: E402
 from kubeletdouble.access import Access  # noqa: E402
 from kubeletdouble.apiclient import ApiClient  # noqa: E402
@@ -48,8 +49,8 @@ def ensure_certificate(root: str, node: str) -> tuple[str, str]:
 
 def build(settings: Settings, kubeconfig: str, client_ca: str) -> tuple[TlsServer, Node]:
     api = ApiClient(kubeconfig)
-    node = Node(settings, api)
-    app = App(settings, Access(api, settings), Checkpoints(settings, node.pod), node)
+    node = Node(settings, api, Cri(settings.endpoint, settings.request_timeout))
+    app = App(settings, Access(api, settings), Checkpoints(settings, node.pod, Cri), node)
     certificate, key = ensure_certificate(settings.root, settings.node)
     port = int(settings.config.get("port", 10250))
     context = server_context(certificate, key, client_ca)

@@ -15,7 +15,7 @@ import threading
 import time
 import typing as t
 
-import cri
+from cri_errors import CriError
 from kubeletdouble.settings import Settings
 
 
@@ -52,8 +52,10 @@ def client_left(connection: t.Any) -> bool:
 
 
 class Checkpoints:
-    def __init__(self, settings: Settings, find_pod: t.Callable[[str, str], t.Optional[dict]]) -> None:
+    def __init__(self, settings: Settings, find_pod: t.Callable[[str, str], t.Optional[dict]],
+                 connect: t.Callable[[str, float], t.Any]) -> None:
         self._settings = settings
+        self._connect = connect  # a client of the CRI for an endpoint and a time-out
         self._find_pod = find_pod
         os.makedirs(settings.checkpoints, mode=0o700, exist_ok=True)
 
@@ -74,7 +76,7 @@ class Checkpoints:
             timeout = int(timeouts[-1])
         try:
             location = self._checkpoint(pod, container, timeout, faults, connection)
-        except (cri.CriError, ValueError) as exc:
+        except (CriError, ValueError) as exc:
             return plain(500, f"checkpointing of {namespace}/{pod_name}/{container} failed ({exc})")
         body = json.dumps({"items": [faults.get("answer_path", location)]}, separators=(",", ":"))
         return Answer(200, body.encode(), "application/json")
@@ -89,8 +91,8 @@ class Checkpoints:
             time.sleep(0.05)
 
     def _checkpoint(self, pod: dict, name: str, timeout: int, faults: dict[str, t.Any], connection: t.Any) -> str:
-        runtime = cri.Cri(self._settings.endpoint,
-                          faults.get("runtime_request_timeout", self._settings.request_timeout))
+        timeout_of_runtime = faults.get("runtime_request_timeout", self._settings.request_timeout)
+        runtime = self._connect(self._settings.endpoint, timeout_of_runtime)
         try:
             meta = pod["metadata"]
             running = runtime.containers(state={"state": 1}, label_selector={

@@ -11,7 +11,7 @@ import threading
 import time
 import typing as t
 
-import cri
+from cri_errors import CriError
 from kubeletdouble.apiclient import ApiClient, ApiFailure
 from kubeletdouble.events import Events
 from kubeletdouble.spec import SpecError, normalised, registry_of
@@ -51,7 +51,7 @@ class Backoff:
         self._entries.pop(key, None)
 
 
-def pull_error(exc: cri.CriError) -> str:
+def pull_error(exc: CriError) -> str:
     """Kubernetes' CRI client drops the code of an unknown error when it pulls."""
     return exc.desc if exc.code == "Unknown" else str(exc)
 
@@ -79,7 +79,7 @@ def readable(seconds: float) -> str:
 
 
 class Images:
-    def __init__(self, runtime: cri.Cri, api: ApiClient, events: Events) -> None:
+    def __init__(self, runtime: t.Any, api: ApiClient, events: Events) -> None:
         self._cri, self._api, self._events = runtime, api, events
         self._serial = threading.Lock()  # serializeImagePulls
         self._backoff = Backoff()
@@ -129,14 +129,14 @@ class Images:
         asked = time.monotonic()
         with self._serial:
             began = time.monotonic()
-            failure: t.Optional[cri.CriError] = None
+            failure: t.Optional[CriError] = None
             for login in credentials(self._secrets(pod), name) or [None]:
                 try:
                     fields = {"image": spec, **({"auth": login} if login else {})}
                     reference = self._cri.call("PullImage", deadline=0, **fields).image_ref
                     failure = None
                     break
-                except cri.CriError as exc:
+                except CriError as exc:
                     failure = exc
         if failure is not None:
             message = f'Failed to pull image "{name}": {pull_error(failure)}'

@@ -12,7 +12,7 @@ import threading
 import time
 import typing as t
 
-import cri
+from cri_errors import CriError
 from kubeletdouble.apiclient import ApiClient, ApiFailure
 from kubeletdouble.events import Events, now
 from kubeletdouble.images import Images
@@ -40,9 +40,9 @@ def resolver(path: str = "/etc/resolv.conf") -> dict[str, list[str]]:
 
 
 class Node:
-    def __init__(self, settings: Settings, api: ApiClient) -> None:
+    def __init__(self, settings: Settings, api: ApiClient, runtime: t.Any) -> None:
         self.settings, self.api = settings, api
-        self.cri = cri.Cri(settings.endpoint, settings.request_timeout)
+        self.cri = runtime
         self.events = Events(api, settings.node)
         self.images = Images(self.cri, api, self.events)
         self.volumes = Volumes(settings, api)
@@ -92,12 +92,12 @@ class Node:
             try:
                 self.runtime_name = self.cri.call("Version", version="v1", deadline=5).runtime_name
                 break
-            except cri.CriError as exc:
+            except CriError as exc:
                 self.log(f"waiting for the container runtime: {exc}")
                 time.sleep(RETRY_SECONDS)
         try:
             self.systemd_cgroups = self.cri.call("RuntimeConfig").linux.cgroup_driver == 0
-        except cri.CriError:  # containerd 1.7 and older do not say; the kubelet then takes its own setting
+        except CriError:  # containerd 1.7 and older do not say; the kubelet then takes its own setting
             self.systemd_cgroups = self.settings.config.get("cgroupDriver") == "systemd"
 
     def _status_loop(self) -> None:
@@ -105,7 +105,7 @@ class Node:
             try:
                 self._register()
                 time.sleep(STATUS_SECONDS)
-            except (ApiFailure, cri.CriError) as exc:
+            except (ApiFailure, CriError) as exc:
                 self.log(f"node status: {exc}")
                 time.sleep(RETRY_SECONDS)
 
@@ -180,7 +180,7 @@ class Node:
                     elif uid in workers and before.get(uid) != after.get(uid):
                         workers[uid].poke()
                 before = after
-            except cri.CriError as exc:
+            except CriError as exc:
                 self.log(f"relist: {exc}")
                 time.sleep(RETRY_SECONDS)
             time.sleep(RELIST_SECONDS)
@@ -203,7 +203,7 @@ class Node:
             for sandbox in self.cri.sandboxes(label_selector=labels):
                 self.cri.call("StopPodSandbox", pod_sandbox_id=sandbox.id)
                 self.cri.call("RemovePodSandbox", pod_sandbox_id=sandbox.id)
-        except cri.CriError as exc:
+        except CriError as exc:
             self.log(f"orphan {uid}: {exc}")
         self.volumes.remove(uid)
 

@@ -12,7 +12,7 @@ import typing as t
 import urllib.error
 import urllib.request
 
-import cri
+from cri_errors import CriError
 
 
 class ProbeFailure(Exception):
@@ -33,7 +33,7 @@ def go_error(exc: OSError, host: str, port: int) -> str:
     return f"dial tcp {host}:{port}: connect: {(getattr(cause, 'strerror', '') or str(cause)).lower()}"
 
 
-def check(probe: dict, container: dict, address: str, runtime: cri.Cri, container_id: str) -> None:
+def check(probe: dict, container: dict, address: str, runtime: t.Any, container_id: str) -> None:
     """Run a probe once; ProbeFailure if it fails."""
     limit = probe.get("timeoutSeconds", 1)
     if "httpGet" in probe:
@@ -58,7 +58,7 @@ def check(probe: dict, container: dict, address: str, runtime: cri.Cri, containe
         try:
             answer = runtime.call("ExecSync", deadline=limit + 5, container_id=container_id, cmd=probe["exec"]["command"],
                                   timeout=limit)
-        except cri.CriError as exc:
+        except CriError as exc:
             raise ProbeFailure(f"command timed out or failed: {exc}") from None
         if answer.exit_code:
             raise ProbeFailure((answer.stdout + answer.stderr).decode(errors="replace")[:1024])
@@ -67,7 +67,7 @@ def check(probe: dict, container: dict, address: str, runtime: cri.Cri, containe
 class Prober(threading.Thread):
     """Probes one container until it is stopped; tells by callbacks."""
 
-    def __init__(self, container: dict, container_id: str, address: str, runtime: cri.Cri,
+    def __init__(self, container: dict, container_id: str, address: str, runtime: t.Any,
                  changed: t.Callable[[], None], unhealthy: t.Callable[[str, str], None],
                  restart: t.Callable[[str], None]) -> None:
         super().__init__(daemon=True)

@@ -11,7 +11,7 @@ import threading
 import time
 import typing as t
 
-import cri
+from cri_errors import CriError
 from kubeletdouble import spec as specs
 from kubeletdouble import status as statuses
 from kubeletdouble.apiclient import ApiFailure
@@ -63,7 +63,7 @@ class Worker(threading.Thread):
             pause = RESYNC_SECONDS
             try:
                 pause = self._step()
-            except (cri.CriError, ApiFailure, VolumeError, OSError) as exc:
+            except (CriError, ApiFailure, VolumeError, OSError) as exc:
                 self._node.log(f"{self.name}: {exc}")
                 pause = RETRY_SECONDS
             if not self.finished:
@@ -127,7 +127,7 @@ class Worker(threading.Thread):
         try:
             handler = self._node.runtime_handler(pod)
             made = self._node.cri.call("RunPodSandbox", deadline=240, config=config, runtime_handler=handler)
-        except (cri.CriError, ApiFailure) as exc:
+        except (CriError, ApiFailure) as exc:
             self._node.events.record(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {exc}")
             raise
         for old in known:
@@ -215,13 +215,13 @@ class Worker(threading.Thread):
         try:
             made = runtime.call("CreateContainer", pod_sandbox_id=sandbox.id, config=config,
                                 sandbox_config=self._sandbox_config(pod, sandbox.metadata.attempt))
-        except cri.CriError as exc:
+        except CriError as exc:
             self._failed(pod, container, "CreateContainerError", exc.desc)
             return
         events.record(pod, "Normal", "Created", "Container created", container)
         try:
             runtime.call("StartContainer", container_id=made.container_id)
-        except cri.CriError as exc:
+        except CriError as exc:
             self._failed(pod, container, "RunContainerError", exc.desc)
             return
         events.record(pod, "Normal", "Started", "Container started", container)
@@ -262,7 +262,7 @@ class Worker(threading.Thread):
             self._node.events.record(pod, "Normal", "Killing", f"Container {name} failed {kind}, will be restarted", container)
             try:
                 self._node.cri.stop(current.id, pod["spec"].get("terminationGracePeriodSeconds", 30))
-            except cri.CriError as exc:
+            except CriError as exc:
                 self._node.log(f"{self.name}: {exc}")
             self.poke()
 
@@ -346,7 +346,7 @@ class Worker(threading.Thread):
     def _stop_one(self, container_id: str, grace: int) -> None:
         try:
             self._node.cri.stop(container_id, grace)
-        except cri.CriError as exc:
+        except CriError as exc:
             self._node.log(f"{self.name}: {exc}")
 
     def _terminate(self, pod: dict) -> None:
@@ -387,7 +387,7 @@ class Worker(threading.Thread):
     def _quiet(self, method: str, **fields: t.Any) -> None:
         try:
             self._node.cri.call(method, **fields)
-        except cri.CriError as exc:
+        except CriError as exc:
             self._node.log(f"{self.name}: {method}: {exc}")
 
 
