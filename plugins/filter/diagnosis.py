@@ -56,6 +56,12 @@ _value:
       description: Stable name of the finding.
       type: str
       sample: tcp-established
+    kind:
+      description:
+        - V(cause) names a root, V(context) something that often only accompanies one, V(wrapper) a message that merely passes another
+          one on.
+      type: str
+      sample: cause
     where:
       description: Who writes this message.
       type: list

@@ -17,6 +17,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils im
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis_row import CAUSE, GAP, Row
 
 ROWS: t.Tuple[Row, ...] = _diagnosis_engine.ROWS + _diagnosis_criu.ROWS
+KINDS = ("cause", "context", "wrapper")
 WHERE = ("kubelet", "containerd", "cri-o", "runtime", "dump", "restore", "any")
 
 _COMPILED = [(row, row.expressions()) for row in ROWS]
@@ -30,6 +31,7 @@ _LINE_MAX = 400
 def _finding(row: Row, pattern: str, line: str) -> t.Dict[str, t.Any]:
     return {
         "id": row.id,
+        "kind": KINDS[row.depth],
         "where": list(row.where),
         "pattern": pattern,
         "line": line.strip()[:_LINE_MAX],
@@ -45,6 +47,7 @@ def _finding(row: Row, pattern: str, line: str) -> t.Dict[str, t.Any]:
 def _unknown(line: str) -> t.Dict[str, t.Any]:
     return {
         "id": "criu-unknown",
+        "kind": KINDS[CAUSE],
         "where": ["dump", "restore"],
         "pattern": "Error (",
         "line": line[:_LINE_MAX],
@@ -91,8 +94,10 @@ def diagnose(text: str, where: t.Optional[str] = None, engine: t.Optional[str] =
                 continue
             taken.append(match.span())
             found.setdefault(row.id, ((row.depth, number), _finding(row, pattern, line)))
+        if unexplained or taken or "Error (" not in line:
+            continue
         error = _CRIU_ERROR.search(line)
-        if error and not taken and not unexplained and not _CRIU_CLOSING.search(line):
+        if error and not _CRIU_CLOSING.search(line):
             unexplained = error.group(0)
     ranked = [finding for _order, finding in sorted(found.values(), key=lambda pair: pair[0])]
     if unexplained and not any(order[0] == CAUSE for order, _ignored in found.values()):

@@ -263,7 +263,9 @@ class Restorer:
         found = diagnose(text, engine=where.engine)
         cleaned, outcome = self._clean_up(metadata, label, ours)
         msg = "pod %s was not restored on %s: %s." % (label, where.label, why.rstrip("."))
-        if found:
+        if found and found[0]["kind"] == "wrapper":
+            msg += " That message does not say why. To find out: %s." % found[0]["remedy"]
+        elif found:
             msg += " Likely cause: %s. Remedy: %s." % (found[0]["cause"], found[0]["remedy"])
         msg += " %s The source was not touched." % outcome
         details = dict(result, pod=describe(pod), events=events, diagnosis=found, cleaned_up=cleaned, changed=ours and not cleaned)

@@ -288,6 +288,7 @@ diagnosis:
   elements: dict
   sample:
     - id: crio-mounts
+      kind: cause
       where: [cri-o]
       pattern: expects following bind mounts defined
       line: restoring "21719a4a" expects following bind mounts defined (/var/run/secrets/kubernetes.io/serviceaccount)

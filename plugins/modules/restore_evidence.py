@@ -70,6 +70,15 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Why did the restore fail? The Pod is deleted already, CRIU's log is kept
+  container_checkpoint.kubernetes.restore_evidence:
+    namespace: default
+    pod: counter-restored
+    require: false
+  become: true
+  delegate_to: node2
+  register: why
+
 - name: Prove that it was restored
   container_checkpoint.kubernetes.restore_evidence:
     namespace: default
@@ -162,7 +171,7 @@ reasons:
       returned: always
       sample: started-fresh
     container:
-      description: The container.
+      description: The container, V(null) if it is about the whole Pod.
       type: str
       returned: always
       sample: counter
@@ -172,6 +181,30 @@ reasons:
       returned: always
       sample: the runtime says that it was started afresh, not restored
   sample: []
+criu_log:
+  description:
+    - What CRIU's log of its last restore on this node says, V(null) if the proof is complete or no log is kept. The runtimes delete
+      theirs when a restore failed; C(log-file) in C(/etc/criu/runc.conf) (role criu, C(criu_log_file)) keeps one.
+    - So after a restore that failed, and whose Pod may be gone, ask with O(require=false).
+  returned: always, once the runtime has answered
+  type: dict
+  contains:
+    path:
+      description: The log on this node.
+      type: str
+      returned: always
+      sample: /var/log/criu.log
+    age_seconds:
+      description: How long ago it was last written. It may be of another container.
+      type: int
+      returned: always
+      sample: 3
+    diagnosis:
+      description: What its messages mean, as P(container_checkpoint.kubernetes.diagnosis#filter) says it.
+      type: list
+      elements: dict
+      returned: always
+      sample: []
 """
 
 import os
@@ -179,6 +212,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_evidence as evidence
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_log
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Container, Cri
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, RestoreError
@@ -194,17 +228,17 @@ def newest(containers: t.Iterable[Container]) -> t.Dict[str, Container]:
     return found
 
 
-def collect(cri: Cri, params: t.Mapping[str, t.Any], alive: t.Callable[[int], bool]) -> t.Dict[str, t.Any]:
-    """The module's result; RestoreError when the Pod is not on this node or the proof is required and not complete."""
+def collect(
+    cri: Cri,
+    params: t.Mapping[str, t.Any],
+    alive: t.Callable[[int], bool],
+    log: t.Callable[[], t.Optional[t.Dict[str, t.Any]]],
+) -> t.Dict[str, t.Any]:
+    """The module's result; RestoreError when the proof is required and not complete."""
     namespace, pod = check_label(params["namespace"], "namespace"), check_subdomain(params["pod"], "pod")
     here = cri.containers(namespace, pod)
     if params["pod_uid"]:
         here = [container for container in here if container.pod_uid == params["pod_uid"]]
-    if not here:
-        raise RestoreError(
-            "this node runs no container of pod %s/%s%s: is it the node the pod was restored on?"
-            % (namespace, pod, " with UID %s" % params["pod_uid"] if params["pod_uid"] else "")
-        )
     present = newest(here)
     wanted = [
         evidence.Expected(entry["name"], entry.get("image"), entry.get("checkpointed_at")) for entry in params["containers"] or []
@@ -214,7 +248,11 @@ def collect(cri: Cri, params: t.Mapping[str, t.Any], alive: t.Callable[[int], bo
         return (cri.image(reference) or {}).get("repoDigests") or []
 
     described, reasons = [], []
-    for expected in wanted:
+    if not here:
+        uid = " with UID %s" % params["pod_uid"] if params["pod_uid"] else ""
+        text = "this node runs no container of pod %s/%s%s: is it the node the pod was restored on?" % (namespace, pod, uid)
+        reasons.append({"id": "no-pod", "container": None, "text": text})
+    for expected in wanted if here else []:
         if expected.name not in present:
             text = "there is no such container: pod %s/%s has %s here" % (namespace, pod, ", ".join(sorted(present)))
             reasons.append({"id": "no-container", "container": expected.name, "text": text})
@@ -222,10 +260,11 @@ def collect(cri: Cri, params: t.Mapping[str, t.Any], alive: t.Callable[[int], bo
         container = cri.inspect(present[expected.name].id)
         described.append(evidence.describe(container))
         reasons += evidence.judge(container, expected, alive, digests_of)
-    result = {"changed": False, "containers": described, "reasons": reasons, "verified": evidence.verified(reasons)}
-    if params["require"] and not result["verified"]:
-        texts = "; ".join("container %(container)s: %(text)s" % reason for reason in reasons)
-        raise RestoreError("it is not proven that pod %s/%s was restored: %s" % (namespace, pod, texts), **result)
+    proven = evidence.verified(reasons)
+    result = {"changed": False, "containers": described, "reasons": reasons, "verified": proven, "criu_log": None if proven else log()}
+    if params["require"] and not proven:
+        texts = ["container %(container)s: %(text)s" % reason if reason["container"] else reason["text"] for reason in reasons]
+        raise RestoreError("it is not proven that pod %s/%s was restored: %s" % (namespace, pod, "; ".join(texts)), **result)
     return result
 
 
@@ -253,7 +292,7 @@ def main() -> None:
     runner = CommandRunner(module)
     try:
         cri = Cri(runner.run, runner.find, module.params["cri_socket"])
-        result = collect(cri, module.params, lambda pid: os.path.exists("/proc/%d" % pid))
+        result = collect(cri, module.params, lambda pid: os.path.exists("/proc/%d" % pid), _restore_log.look)
     except CheckpointError as exc:
         fail(module, exc)
     else:

@@ -166,6 +166,7 @@ def test_a_long_line_is_shortened():
 
 def test_a_long_log_is_read_quickly():
     log = "(00.031765) 1725 fdinfo 1: pos:                0 flags:                1/0\n" * 100000 + "(00.1) Some file locks are hold by dumping tasks!\n"
-    started = time.monotonic()
+    started = time.process_time()
     assert ids(log) == ["file-locks"]
-    assert time.monotonic() - started < 3
+    # Every pattern in every line would take a minute.
+    assert time.process_time() - started < 5

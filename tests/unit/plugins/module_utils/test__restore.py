@@ -512,6 +512,9 @@ def test_what_real_clusters_answered_when_the_serviceaccount_mount_was_missing(e
     cluster = Cluster(source(), node(runtime=runtime), script=[WAITING, real], events=events)
     error = failed(cluster, containers=(Restored("counter", IMAGE, annotations),))
     assert error.details["diagnosis"][0]["id"] == expected
+    # A message that only passes another one on is not called a cause.
+    assert ("That message does not say why. To find out: read dump.log" in error.msg) is (expected == "criu-wrapper")
+    assert ("Likely cause" in error.msg) is (expected != "criu-wrapper")
     assert len(error.details["events"]) == len(events) and error.details["events"][0].keys() == {"type", "reason", "message", "count", "time"}
     assert error.details["verified"] is None and error.details["backend"] == "image"
 

@@ -19,6 +19,7 @@ FIXTURES = os.path.join(os.path.dirname(__file__), "..", "..", "fixtures")
 DIGEST = "sha256:" + "1" * 64
 IMAGE = "localhost:5000/direct/py@" + DIGEST
 TAG = "localhost:5000/direct/py:1795264268"
+LOG = {"path": "/var/log/criu.log", "age_seconds": 3, "diagnosis": []}
 UID = {"containerd": "6d6f3a90-3029-4982-beb3-d323f3b2bd15", "crio": "a8b69fa5-4471-42fe-8389-4529c92b698a"}
 AT = {"containerd": "2026-11-21T12:31:08.24669231Z", "crio": "2026-11-21T12:32:18.268851245Z"}
 
@@ -48,7 +49,7 @@ class Node:
 def ask(node, alive=True, **given):
     params = {"namespace": "default", "pod": "py-d", "pod_uid": None, "containers": None, "require": True}
     params.update(given)
-    return collect(node, params, lambda pid: alive)
+    return collect(node, params, lambda pid: alive, lambda: LOG)
 
 
 def refused(node, words, **given):
@@ -61,7 +62,7 @@ def refused(node, words, **given):
 def test_a_restored_container_is_proven(engine):
     expected = [{"name": "py-d", "image": IMAGE, "checkpointed_at": AT[engine]}]
     result = ask(Node(container(engine)), pod_uid=UID[engine], containers=expected)
-    assert (result["verified"], result["reasons"], result["changed"]) == (True, [], False)
+    assert (result["verified"], result["reasons"], result["changed"], result["criu_log"]) == (True, [], False, None)
     evidence = result["containers"][0]
     assert (evidence["restored"], evidence["by"], evidence["checkpointed_at"]) == (True, "cri", AT[engine])
     assert evidence["pid"] and evidence["container_id"] == container(engine).id
@@ -131,7 +132,14 @@ def test_the_newest_attempt_counts():
 
 
 def test_another_node():
-    refused(Node(), "this node runs no container of pod default/py-d: is it the node the pod was restored on?")
+    details = refused(Node(), "this node runs no container of pod default/py-d: is it the node the pod was restored on?")
+    assert details["criu_log"] == LOG
+
+
+def test_after_a_failed_restore_the_log_is_there_though_the_pod_is_gone():
+    result = ask(Node(), require=False)
+    assert (result["verified"], result["containers"], result["criu_log"]) == (False, [], LOG)
+    assert result["reasons"][0]["id"] == "no-pod"
 
 
 def test_an_older_pod_of_the_same_name_is_not_mistaken_for_it():
