@@ -54,7 +54,7 @@ class Client:
 
     def __init__(self, port: int, certificate: t.Optional[tuple[str, str]] = None, token: str = "") -> None:
         self.port = port
-        self.context = ssl.create_default_context()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.context.check_hostname = False
         self.context.verify_mode = ssl.CERT_NONE
         self.token = token

@@ -45,6 +45,11 @@ class TlsServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.context = context
         self.app = app
 
+    def server_bind(self) -> None:
+        """Without HTTPServer's look-up of this machine's name, which can take seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+
     def finish_request(self, request: t.Any, client_address: t.Any) -> None:
         try:
             request.settimeout(HANDSHAKE_SECONDS)
