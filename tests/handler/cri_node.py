@@ -153,6 +153,8 @@ class Node:
 
     def remove_pod(self, pod: Pod) -> None:
         """Stop and remove a pod and its containers."""
+        for container in self.cri.containers(pod_sandbox_id=pod.sandbox):
+            self.cri.stop(container.id, 0)
         self.cri.call("StopPodSandbox", pod_sandbox_id=pod.sandbox)
         self.cri.call("RemovePodSandbox", pod_sandbox_id=pod.sandbox)
         self.run("rm -rf /var/log/pods/" + pod.uid)
