@@ -10,6 +10,7 @@ import fcntl
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import tarfile
@@ -303,6 +304,16 @@ def test_inventory_holds_no_password(lab):
 def test_only_the_checkpoint_registry_asks_for_a_password(lab):
     assert "auth" in registry.configuration(lab, "checkpoints", "s") and "auth" not in registry.configuration(lab, "base", "s")
     assert json.loads(registry.auth_file("p"))["auths"] == {"checkpoints.lab:5000": {"auth": "bGFiOnA="}}
+
+
+def test_a_taken_port_is_explained(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setitem(registry.PORTS, "base", taken.getsockname()[1])
+        with pytest.raises(LabError, match=f"port {taken.getsockname()[1]} is taken"):
+            registry.refuse_taken_port("127.0.0.1", "base")
+    registry.refuse_taken_port("127.0.0.1", "base")
 
 
 def test_password_hash_is_bcrypt_and_salted():

@@ -26,14 +26,14 @@ from .host import Host
 from .push import Registry
 
 USER = "lab"
-_PORTS = {"checkpoints": 5000, "base": 5001}
-PARTS = tuple(f"registry-{which}" for which in _PORTS)
+PORTS = {"checkpoints": 5000, "base": 5001}
+PARTS = tuple(f"registry-{which}" for which in PORTS)
 _RUNNER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "member.py")
 
 
 def name(which: str) -> str:
     """Host and port as image names have it."""
-    return f"{which}.lab:{_PORTS[which]}"
+    return f"{which}.lab:{PORTS[which]}"
 
 
 def marker(lab: state.Lab, part: str) -> str:
@@ -54,7 +54,7 @@ def configuration(lab: state.Lab, which: str, secret: str) -> dict[str, t.Any]:
         "log": {"level": "warn", "accesslog": {"disabled": False}},
         "storage": {"filesystem": {"rootdirectory": f"{lab.data}/registry-{which}"}, "delete": {"enabled": True}},
         "http": {
-            "addr": f"{lab.gateway}:{_PORTS[which]}",
+            "addr": f"{lab.gateway}:{PORTS[which]}",
             "secret": secret,
             "tls": {"certificate": f"{place}/server.crt", "key": f"{place}/server.key"},
         },
@@ -103,7 +103,7 @@ def up(host: Host, lab: state.Lab, lower: str, say: t.Callable[[str], None]) -> 
         shell.write_file(password_path(lab), secret + "\n", 0o600)
         shell.write_file(f"{place}/htpasswd", pki.htpasswd_line(USER, secret), 0o600)
         shell.write_file(f"{lab.state}/auth.json", auth_file(secret), 0o600)
-    for which in _PORTS:
+    for which in PORTS:
         part = f"registry-{which}"
         config = marker(lab, part)
         if not os.path.exists(config):
@@ -111,26 +111,27 @@ def up(host: Host, lab: state.Lab, lower: str, say: t.Callable[[str], None]) -> 
         if parts.running(config):
             continue
         parts.end(host, lab, part, config)
-        _refuse_taken_port(lab, which)
+        refuse_taken_port(lab.gateway, which)
         os.makedirs(f"{lab.data}/registry-{which}", exist_ok=True)
         argv = [sys.executable, "-B", _RUNNER, *parts.member_cgroups(host, lab, part), "--", program(), "serve", config]
         parts.start(host, lab, part, argv, f"{place}/{which}.log")
-    for which in _PORTS:
+    for which in PORTS:
         shell.wait_until(f"the registry {name(which)}", lambda w=which: answers(lab, w), 20)
-    base = Registry(lab.gateway, _PORTS["base"], "base.lab", f"{lab.state}/ca.crt")
+    base = Registry(lab.gateway, PORTS["base"], "base.lab", f"{lab.state}/ca.crt")
     for image in images.ensure(lower, say):
         base.push(image)
 
 
-def _refuse_taken_port(lab: state.Lab, which: str) -> None:
+def refuse_taken_port(address: str, which: str) -> None:
+    """Explain a port that a registry cannot have, before it fails with less words."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((lab.gateway, _PORTS[which]))
+            probe.bind((address, PORTS[which]))
             probe.listen()
         except OSError as exc:
             raise LabError(
-                f"port {_PORTS[which]} is taken on this machine ({exc.strerror}): stop the service that listens there on all"
+                f"port {PORTS[which]} is taken on this machine ({exc.strerror}): stop the service that listens there on all"
                 " addresses (an installed docker-registry?) and try again"
             ) from exc
 
@@ -138,7 +139,7 @@ def _refuse_taken_port(lab: state.Lab, which: str) -> None:
 def answers(lab: state.Lab, which: str) -> bool:
     """Whether a registry speaks (a refusal without password is an answer, too)."""
     try:
-        registry = Registry(lab.gateway, _PORTS[which], f"{which}.lab", f"{lab.state}/ca.crt")
+        registry = Registry(lab.gateway, PORTS[which], f"{which}.lab", f"{lab.state}/ca.crt")
         return registry.request("GET", "/v2/").status in (200, 401)
     except (OSError, ssl.SSLError):
         return False

@@ -101,6 +101,7 @@ def _build(suite: str, mirror: str, directory: str, apt: aptconf.HostApt) -> Non
         last = shell.read_text(log_path, "").strip().splitlines()[-5:]
         raise LabError(f"cannot build the {suite} root file system ({exc}); {log_path} ends: {' | '.join(last)}") from exc
 
+
 def _clean_environment() -> dict[str, str]:
     return {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
