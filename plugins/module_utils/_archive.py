@@ -13,7 +13,10 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import ArchiveIdentity, identify
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import (
+    ArchiveIdentity,
+    identify,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_policy import (
     DOCUMENTS,
     HEADS,
@@ -25,7 +28,12 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import open_regular
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._tar import FILE, Sink, TarMember, TarParser
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._tar import (
+    FILE,
+    Sink,
+    TarMember,
+    TarParser,
+)
 
 _COMPRESSED = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"))
 _QUICK_BLOCK = 32 * 1024
@@ -92,7 +100,10 @@ class ArchiveScanner:
             self._magic += data[: 8 - len(self._magic)]
             for magic, name in _COMPRESSED:
                 if self._magic.startswith(magic):
-                    raise ArchiveError("the archive is compressed with %s as a whole; containerd and CRI-O write uncompressed archives" % name)
+                    raise ArchiveError(
+                        "the archive is compressed with %s as a whole; containerd and CRI-O write uncompressed archives"
+                        % name
+                    )
         self._parser.feed(data)
 
     def finish(self) -> ArchiveContents:

@@ -22,7 +22,9 @@ PODMAN = "podman"
 
 _CRI = "io.kubernetes.cri."
 _CRIO = "io.kubernetes.cri-o."
-_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})")
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _VERSION = re.compile(r"\) Version: (\S{1,64})")
@@ -34,7 +36,8 @@ JsonDict = t.Dict[str, t.Any]
 
 @dataclass(frozen=True)
 class ArchiveIdentity:
-    """What an archive says about itself. Times are UTC, C(YYYY-MM-DDTHH:MM:SS[.ffffff]Z); None where it says nothing."""
+    """What an archive says about itself. Times are UTC, C(YYYY-MM-DDTHH:MM:SS[.ffffff]Z); None where it says
+    nothing."""
 
     engine: str
     namespace: t.Optional[str]
@@ -74,7 +77,9 @@ class ArchiveIdentity:
             if value is not None and getattr(self, name) != value
         ]
         if wrong:
-            raise ArchiveError("the archive is not of the container that was asked for: inside it, %s" % "; ".join(wrong))
+            raise ArchiveError(
+                "the archive is not of the container that was asked for: inside it, %s" % "; ".join(wrong)
+            )
 
 
 def identify(documents: t.Mapping[str, t.Any], dump_log: bytes = b"") -> ArchiveIdentity:
@@ -109,7 +114,8 @@ def identify(documents: t.Mapping[str, t.Any], dump_log: bytes = b"") -> Archive
 
 
 def parse_time(text: t.Any) -> t.Optional[datetime.datetime]:
-    """An RFC 3339 time as the runtimes write it (up to nanoseconds, any offset) in UTC; None for no or the zero time."""
+    """An RFC 3339 time as the runtimes write it (up to nanoseconds, any offset) in UTC; None for no or the zero
+    time."""
     match = _TIME.fullmatch(text) if isinstance(text, str) else None
     if not match:
         return None
@@ -183,7 +189,10 @@ def _names(engine: str, annotations: t.Mapping[str, str], status: t.Mapping[str,
         for field, label in (("namespace", "pod.namespace"), ("pod", "pod.name"), ("container", "container.name")):
             stated = _text(labels.get("io.kubernetes." + label))
             if stated and stated != names[field]:
-                raise ArchiveError("the archive contradicts itself: spec.dump says %s %r, status.dump says %r" % (field, names[field], stated))
+                raise ArchiveError(
+                    "the archive contradicts itself: spec.dump says %s %r, status.dump says %r"
+                    % (field, names[field], stated)
+                )
         restarts = _dict(status.get("annotations")).get("io.kubernetes.container.restartCount")
     else:
         names = {
@@ -195,12 +204,15 @@ def _names(engine: str, annotations: t.Mapping[str, str], status: t.Mapping[str,
         restarts = annotations.get("io.kubernetes.container.restartCount")
     if engine != PODMAN and not (names["namespace"] and names["pod"] and names["container"]):
         raise ArchiveError("the archive's spec.dump does not name the namespace, pod and container it is of")
-    names["restart_count"] = int(restarts) if isinstance(restarts, str) and re.fullmatch(r"[0-9]{1,9}", restarts) else None
+    names["restart_count"] = (
+        int(restarts) if isinstance(restarts, str) and re.fullmatch(r"[0-9]{1,9}", restarts) else None
+    )
     return names
 
 
 def _hostname(process: t.Mapping[str, t.Any]) -> t.Optional[str]:
-    """containerd leaves the host name out of the spec, but passes it in the environment. No other variable is looked at."""
+    """containerd leaves the host name out of the spec, but passes it in the environment. No other variable is looked
+    at."""
     for entry in _list(process.get("env")):
         if isinstance(entry, str) and entry.startswith("HOSTNAME="):
             return entry[len("HOSTNAME=") :] or None

@@ -80,10 +80,13 @@ class MemberGuard:
         if member.kind not in (FILE, DIRECTORY):
             to = " to %r" % member.linkname if member.linkname else ""
             raise ArchiveError(
-                "the archive has the member %r, a %s%s; only regular files and directories are accepted" % (member.name, member.kind, to)
+                "the archive has the member %r, a %s%s; only regular files and directories are accepted"
+                % (member.name, member.kind, to)
             )
         if member.size > self._limits.member_bytes:
-            raise ArchiveError("the archive says that its member %r has %d bytes, more than is accepted" % (member.name, member.size))
+            raise ArchiveError(
+                "the archive says that its member %r has %d bytes, more than is accepted" % (member.name, member.size)
+            )
         name = safe_name(member.name)
         if not name:
             if member.kind == DIRECTORY:
@@ -92,7 +95,9 @@ class MemberGuard:
         self._check_siblings(name, member.kind)
         for limit in (DOCUMENTS, SMALL):
             if name in limit and member.size > limit[name]:
-                raise ArchiveError("the archive's %s has %d bytes; at most %d are accepted" % (name, member.size, limit[name]))
+                raise ArchiveError(
+                    "the archive's %s has %d bytes; at most %d are accepted" % (name, member.size, limit[name])
+                )
         self._kinds[name] = member.kind
         self._name_bytes += len(name)
         if len(self._kinds) > self._limits.members or self._name_bytes > self._limits.name_bytes:
@@ -149,7 +154,8 @@ def _check_tree(name: str, document: t.Any, depth: int) -> None:
             for key, value in node.items():
                 if key.lower().startswith(CDI_PREFIX) or (_asks_for_devices(key, value)):
                     raise ArchiveError(
-                        "the archive's %s carries a %s annotation: restoring it could give the container devices of the node" % (name, CDI_PREFIX)
+                        "the archive's %s carries a %s annotation: restoring it could give the container devices of the"
+                        " node" % (name, CDI_PREFIX)
                     )
         elif isinstance(node, list):
             children = node

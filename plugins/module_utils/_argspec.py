@@ -19,7 +19,11 @@ def kubelet_argument_spec() -> t.Dict[str, t.Dict[str, t.Any]]:
     """The options, for C(AnsibleModule(argument_spec=…))."""
     return {
         "kubelet_url": {"type": "str", "default": DEFAULT_URL},
-        "kubelet_token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["CONTAINER_CHECKPOINT_KUBELET_TOKEN"])},
+        "kubelet_token": {
+            "type": "str",
+            "no_log": True,
+            "fallback": (env_fallback, ["CONTAINER_CHECKPOINT_KUBELET_TOKEN"]),
+        },
         "kubelet_token_file": {"type": "path", "no_log": False},
         "kubelet_client_cert": {"type": "path"},
         "kubelet_client_key": {"type": "path", "no_log": False},

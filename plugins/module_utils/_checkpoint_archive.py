@@ -21,9 +21,18 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils im
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import scan_file
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import parse_time
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_targets import Target
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, CheckpointError, DeadlineError, HttpStatusError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    ArchiveError,
+    CheckpointError,
+    DeadlineError,
+    HttpStatusError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import rename_synced
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import FileState, VerifiedArchive, verify_archive
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import (
+    FileState,
+    VerifiedArchive,
+    verify_archive,
+)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,254}")
 _POLL = 0.2
@@ -39,11 +48,16 @@ def check_path(path: str, directory: str) -> str:
     """Return the path if it is that of a file right inside the checkpoint directory, else raise; nothing is opened."""
     folder, slash, name = path.rpartition("/")
     wanted = directory.rstrip("/")
-    same = folder == wanted or (folder.startswith("/") and ".." not in folder.split("/") and os.path.realpath(folder) == os.path.realpath(directory))
+    same = folder == wanted or (
+        folder.startswith("/")
+        and ".." not in folder.split("/")
+        and os.path.realpath(folder) == os.path.realpath(directory)
+    )
     if not slash or not same or not _NAME.fullmatch(name):
         raise HttpStatusError(
             "the answer names %r, which is not a file in the checkpoint directory %s. It was not touched. "
-            "If the kubelet runs with another root directory, set checkpoint_dir to its 'checkpoints' directory" % (path, directory),
+            "If the kubelet runs with another root directory, set checkpoint_dir to its 'checkpoints' directory"
+            % (path, directory),
             200,
         )
     return "%s/%s" % (wanted, name)
@@ -98,7 +112,8 @@ def verify(
     deadline: float,
     clock: t.Callable[[], float] = time.monotonic,
 ) -> VerifiedArchive:
-    """Read the whole archive, and make sure that it is the target's and not older than the call (seconds since 1970)."""
+    """Read the whole archive, and make sure that it is the target's and not older than the call (seconds since
+    1970)."""
 
     def in_time() -> None:
         if clock() >= deadline:
@@ -115,14 +130,19 @@ def check_identity(path: str, identity: t.Any, target: Target) -> None:
     """Raise unless the archive is of the target, by what is inside."""
     try:
         identity.check(
-            namespace=target.namespace, pod=target.pod, container=target.container, container_id=target.container_id, pod_uid=target.pod_uid
+            namespace=target.namespace,
+            pod=target.pod,
+            container=target.container,
+            container_id=target.container_id,
+            pod_uid=target.pod_uid,
         )
     except ArchiveError as exc:
         raise ArchiveError("archive %s: %s" % (path, exc.msg)) from None
 
 
 def safe_path(path: str) -> str:
-    """The same path without characters that tools and file systems stumble over: C(:) becomes C(-), C(+) becomes C(_)."""
+    """The same path without characters that tools and file systems stumble over: C(:) becomes C(-), C(+) becomes
+    C(_)."""
     folder, slash, name = path.rpartition("/")
     return folder + slash + name.replace(":", "-").replace("+", "_")
 
@@ -136,13 +156,18 @@ def rename_safe(path: str) -> str:
 
 
 def leftovers(directory: str, target: Target, since: float) -> t.List[str]:
-    """Archives that seem to be the target's and were written after a time (since 1970): a failed call may leave some."""
+    """Archives that seem to be the target's and were written after a time (since 1970): a failed call may leave
+    some."""
     prefix = name_prefix(target)
     found = []
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
-                if entry.name.startswith(prefix) and entry.name.endswith(".tar") and entry.stat(follow_symlinks=False).st_mtime >= since - _COARSE:
+                if (
+                    entry.name.startswith(prefix)
+                    and entry.name.endswith(".tar")
+                    and entry.stat(follow_symlinks=False).st_mtime >= since - _COARSE
+                ):
                     found.append(entry.path)
     except OSError:
         return []
@@ -179,7 +204,8 @@ class Shelf:
         self._cache: t.Dict[str, t.Tuple[FileState, t.Optional[_record.Record]]] = {}
 
     def fresh(self, target: Target, max_age: float) -> t.Optional[Existing]:
-        """The newest complete archive of this very container that is young enough: one with a record, else one without."""
+        """The newest complete archive of this very container that is young enough: one with a record, else one
+        without."""
         with self._lock:
             recorded = [entry for entry in self._recorded(target) if -_FUTURE <= entry.age <= max_age]
         for entry in sorted(recorded, key=lambda entry: entry.age):
@@ -194,7 +220,9 @@ class Shelf:
         except FileNotFoundError:
             return []
         except OSError as exc:
-            raise CheckpointError("the checkpoint directory %s cannot be read: %s" % (self._directory, exc.strerror or exc)) from None
+            raise CheckpointError(
+                "the checkpoint directory %s cannot be read: %s" % (self._directory, exc.strerror or exc)
+            ) from None
 
     def _recorded(self, target: Target) -> t.Iterator[Existing]:
         for name in self._names():
@@ -208,7 +236,10 @@ class Shelf:
             source = record["source"]
             wanted = (target.namespace, target.pod, target.container, target.container_id)
             made = parse_time(record.get("checkpointed_at"))
-            if made is not None and (source["namespace"], source["pod"], source["container"], source["container_id"]) == wanted:
+            if (
+                made is not None
+                and (source["namespace"], source["pod"], source["container"], source["container_id"]) == wanted
+            ):
                 yield Existing(archive, record, self._now() - made.timestamp())
 
     def _read(self, path: str) -> t.Optional[_record.Record]:
@@ -234,7 +265,10 @@ class Shelf:
         """Complete archives whose record is missing: whoever made them was interrupted, or was not us."""
         names = set(self._names())
         for name in names:
-            if not (name.startswith(name_prefix(target)) and name.endswith(".tar")) or name + _record.RECORD_SUFFIX in names:
+            if (
+                not (name.startswith(name_prefix(target)) and name.endswith(".tar"))
+                or name + _record.RECORD_SUFFIX in names
+            ):
                 continue
             path = os.path.join(self._directory, name)
             try:

@@ -16,7 +16,12 @@ from urllib.parse import urlsplit
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _kube_api
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import HttpClient, Tls, certificate_fingerprint, normal_fingerprint
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import (
+    HttpClient,
+    Tls,
+    certificate_fingerprint,
+    normal_fingerprint,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import KubeletClient
 
 Params = t.Mapping[str, t.Any]
@@ -39,7 +44,11 @@ def kubelet_client(params: Params) -> KubeletClient:
         fingerprint=fingerprint,
         validate_certs=params["kubelet_validate_certs"],
     )
-    return KubeletClient(HttpClient(tls).send, params["kubelet_url"], headers=lambda: _bearer(params["kubelet_token"], params["kubelet_token_file"]))
+    return KubeletClient(
+        HttpClient(tls).send,
+        params["kubelet_url"],
+        headers=lambda: _bearer(params["kubelet_token"], params["kubelet_token_file"]),
+    )
 
 
 def _bearer(token: t.Optional[str], token_file: t.Optional[str]) -> t.Dict[str, str]:
@@ -73,7 +82,9 @@ def api_proxy_client(params: Params) -> KubeletClient:
         raise InputError("host %r is not the URL of an API server" % settings["url"])
     client = HttpClient(settings["tls"], proxy=settings["proxy"])
     headers = settings["headers"]
-    return KubeletClient(client.send, settings["url"], headers=lambda: {**headers(), **_impersonation(params)}, node=params["node"])
+    return KubeletClient(
+        client.send, settings["url"], headers=lambda: {**headers(), **_impersonation(params)}, node=params["node"]
+    )
 
 
 def _from_options(params: Params) -> t.Dict[str, t.Any]:
@@ -101,8 +112,9 @@ def _from_options(params: Params) -> t.Dict[str, t.Any]:
 def _from_library(params: Params) -> t.Dict[str, t.Any]:
     if not _kube_api.HAS_KUBERNETES:
         raise InputError(
-            "a kubeconfig can only be read with the Python library 'kubernetes' (>= %s), which this machine's Python does not have: install it, "
-            "or give host and api_key (or client_cert and client_key)" % _kube_api.MINIMUM
+            "a kubeconfig can only be read with the Python library 'kubernetes' (>= %s), which this machine's Python"
+            " does not have: install it, or give host and api_key (or client_cert and client_key)"
+            % _kube_api.MINIMUM
         )
     configuration = _kube_api.load_configuration(params)
     tls = Tls(
@@ -139,6 +151,6 @@ def _impersonation(params: Params) -> t.Dict[str, str]:
 
 def _proxy(url: str, proxy: t.Optional[str], no_proxy: t.Optional[str]) -> t.Optional[str]:
     host = urlsplit(url).hostname or ""
-    if proxy and no_proxy and urllib.request.proxy_bypass_environment(host, {"no": no_proxy}):  # type: ignore[attr-defined]
+    if proxy and no_proxy and urllib.request.proxy_bypass_environment(host, {"no": no_proxy}):
         return None
     return proxy or None

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How much memory a container holds, and how long its checkpoint may take.
 
-PRIVATE to the collection. The cgroup is read first, because that costs nothing; the runtime is asked when it is not found.
+PRIVATE to the collection. The cgroup is read first, because that costs nothing; the runtime is asked when it is not
+found.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def derived_timeout(memory: t.Optional[int]) -> int:
 
 
 def own_deadline(timeout: int) -> float:
-    """How long we wait for an answer: longer than the kubelet does, which raises a short timeout to its own default of 120."""
+    """How long we wait for an answer: longer than the kubelet does, which raises a short timeout to its own default of
+    120."""
     return max(timeout, 120) + 60.0
 
 

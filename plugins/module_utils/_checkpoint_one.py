@@ -18,7 +18,11 @@ from dataclasses import dataclass
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _checkpoint_archive as archives
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _checkpoint_repair as repair
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _record
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_memory import Cgroups, derived_timeout, own_deadline
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_memory import (
+    Cgroups,
+    derived_timeout,
+    own_deadline,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_targets import Target
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Cri
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
@@ -28,7 +32,10 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
     HttpStatusError,
     InputError,
 )
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import KubeletClient, is_forbidden
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import (
+    KubeletClient,
+    is_forbidden,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._lock import container_lock
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import VerifiedArchive
 
@@ -106,15 +113,28 @@ class One:
         """The container's ID, which max_age, the CRI and a repair need."""
         if target.container_id is None and self._cri is not None:
             try:
-                running = [entry for entry in self._cri.containers(target.namespace, target.pod, target.container) if entry.running]
+                running = [
+                    entry
+                    for entry in self._cri.containers(target.namespace, target.pod, target.container)
+                    if entry.running
+                ]
             except CheckpointError:
                 running = []
             if running:
-                target = Target(target.namespace, target.pod, target.container, running[0].id, running[0].pod_uid or None, target.node, target.pod_object)
+                target = Target(
+                    target.namespace,
+                    target.pod,
+                    target.container,
+                    running[0].id,
+                    running[0].pod_uid or None,
+                    target.node,
+                    target.pod_object,
+                )
         if target.container_id is None and self._settings.max_age is not None:
             raise InputError(
-                "max_age needs the ID of the container %s, to tell its archives from those of an earlier one, and nobody says it: the credentials may not "
-                "read pods (get nodes/pods), and crictl is not on this machine or does not know the container" % target
+                "max_age needs the ID of the container %s, to tell its archives from those of an earlier one, and"
+                " nobody says it: the credentials may not read pods (get nodes/pods), and crictl is not on this machine"
+                " or does not know the container" % target
             )
         return target
 
@@ -188,7 +208,9 @@ class One:
             return self._complete(target, path, called_at, started + deadline, stages)
         except CheckpointError as exc:
             exc.details.setdefault("path", path)
-            exc.details.setdefault("paused", {"found": False, "resumed": False, "msg": "the checkpoint itself succeeded"})
+            exc.details.setdefault(
+                "paused", {"found": False, "resumed": False, "msg": "the checkpoint itself succeeded"}
+            )
             raise
 
     def _call(self, target: Target, timeout: int, deadline: float) -> str:
@@ -260,7 +282,13 @@ class One:
         return self._settings.verify == "always" or self._settings.transport != "api_proxy" or os.path.lexists(path)
 
     def _complete(
-        self, target: Target, path: str, called_at: t.Optional[float], end: float, stages: t.Dict[str, float], reused: bool = False
+        self,
+        target: Target,
+        path: str,
+        called_at: t.Optional[float],
+        end: float,
+        stages: t.Dict[str, float],
+        reused: bool = False,
     ) -> Entry:
         started = time.monotonic()
         while True:
@@ -279,7 +307,9 @@ class One:
         record = self._record(target, path, verified, stages)
         return self._entry(target, path=path, record=record, changed=True, reused=reused, verified=True, stages=stages)
 
-    def _record(self, target: Target, path: str, verified: VerifiedArchive, stages: t.Mapping[str, float]) -> _record.Record:
+    def _record(
+        self, target: Target, path: str, verified: VerifiedArchive, stages: t.Mapping[str, float]
+    ) -> _record.Record:
         """The pod's object first, the record last: what has a record is complete."""
         if target.pod_object is not None:
             _record.write_pod(path, target.pod_object)

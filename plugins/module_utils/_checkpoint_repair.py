@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """After a checkpoint that failed: was the container left paused? Then let it run again.
 
-PRIVATE to the collection. containerd leaves a container paused when the CRI's deadline passed (its pod still shows Running
+PRIVATE to the collection. containerd leaves a container paused when the CRI's deadline passed (its pod still shows
+Running
 and Ready); a call that was given up by us is cancelled by the runtime, which takes a moment. The runtime's own tools
 say whether it is paused; nothing else shows it.
 """
@@ -42,7 +43,10 @@ def look_and_resume(
     found: True, False, or None if it could not be found out. resumed: whether we resumed it.
     """
     if cri is None:
-        return unknown("crictl is not on this machine, so nobody looked whether the container was left paused; on the node: crictl ps, ctr -n k8s.io tasks ls")
+        return unknown(
+            "crictl is not on this machine, so nobody looked whether the container was left paused; on the node: crictl"
+            " ps, ctr -n k8s.io tasks ls"
+        )
     try:
         running = [entry for entry in cri.containers(target.namespace, target.pod, target.container) if entry.running]
         if target.container_id is not None:
@@ -54,7 +58,11 @@ def look_and_resume(
         while cri.paused(container):
             if clock() >= end:
                 cri.resume(container)
-                return {"found": True, "resumed": True, "msg": "the container %s was left paused and was resumed" % target}
+                return {
+                    "found": True,
+                    "resumed": True,
+                    "msg": "the container %s was left paused and was resumed" % target,
+                }
             sleep(_POLL)
         return {"found": False, "resumed": False, "msg": "the container was not left paused"}
     except CheckpointError as exc:

@@ -18,10 +18,20 @@ from dataclasses import dataclass, field
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _checkpoint_targets as targets
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_archive import Shelf
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_one import One, Settings
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_targets import Resolved, Target
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_targets import (
+    Resolved,
+    Target,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Cri
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, HttpStatusError, InputError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import KubeletClient, is_forbidden
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    CheckpointError,
+    HttpStatusError,
+    InputError,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import (
+    KubeletClient,
+    is_forbidden,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import failure
 
 Result = t.Dict[str, t.Any]
@@ -45,8 +55,8 @@ def settings_of(params: t.Mapping[str, t.Any], check_mode: bool) -> Settings:
             raise InputError("%s must be at least %d, not %d" % (name, minimum, params[name]))
     if params["timeout"] is not None and params["deadline"] is not None and params["deadline"] <= params["timeout"]:
         raise InputError(
-            "deadline (%d s) must be longer than timeout (%d s): a call that we give up while the kubelet still waits can leave the container paused"
-            % (params["deadline"], params["timeout"])
+            "deadline (%d s) must be longer than timeout (%d s): a call that we give up while the kubelet still waits"
+            " can leave the container paused" % (params["deadline"], params["timeout"])
         )
     if not params["checkpoint_dir"].startswith("/"):
         raise InputError("checkpoint_dir %r is not an absolute path" % params["checkpoint_dir"])
@@ -71,7 +81,10 @@ def resolve(params: t.Mapping[str, t.Any], tools: Tools) -> Resolved:
     matches = targets.check_selectors(params)
     if tools.kubelet is None:
         if params["label_selectors"] or params["field_selectors"]:
-            raise InputError("transport=cri knows no labels and fields of pods: select with pods or namespace, or use another transport")
+            raise InputError(
+                "transport=cri knows no labels and fields of pods: select with pods or namespace, or use another"
+                " transport"
+            )
         if tools.cri is None:
             raise InputError("transport=cri needs crictl on this machine, and it is not installed")
         return targets.by_cri(requests, params["namespace"], params["containers"] or [], tools.cri.containers())
@@ -87,7 +100,8 @@ def resolve(params: t.Mapping[str, t.Any], tools: Tools) -> Resolved:
 
 
 def _without_pods(requests: t.Sequence[targets.Request], tools: Tools, exc: CheckpointError) -> Resolved:
-    """The credentials may make checkpoints and not read pods (least privilege): ask the runtime, else take the names as they are."""
+    """The credentials may make checkpoints and not read pods (least privilege): ask the runtime, else take the names
+    as they are."""
     if tools.cri is not None:
         try:
             return targets.by_cri(requests, None, [], tools.cri.containers())
@@ -102,12 +116,20 @@ def _not_here(kubelet: t.Optional[KubeletClient], namespace: str, pod: str) -> s
     found = kubelet.pod(namespace, pod) if kubelet is not None else None
     node = (found or {}).get("spec", {}).get("nodeName")
     if found is not None:
-        return "pod %s/%s is on %s, not on the node that was asked" % (namespace, pod, "node %s" % node if node else "no node yet")
-    return "there is no pod %s in namespace %s on this node. Check the name; where the pod runs shows: kubectl get pod -n %s %s -o wide" % (
-        pod,
-        namespace,
-        namespace,
-        pod,
+        return "pod %s/%s is on %s, not on the node that was asked" % (
+            namespace,
+            pod,
+            "node %s" % node if node else "no node yet",
+        )
+    return (
+        "there is no pod %s in namespace %s on this node. Check the name; where the pod runs shows: kubectl get pod -n"
+        " %s %s -o wide"
+        % (
+            pod,
+            namespace,
+            namespace,
+            pod,
+        )
     )
 
 
@@ -119,7 +141,15 @@ def run(params: t.Mapping[str, t.Any], tools: Tools, check_mode: bool) -> Result
         raise InputError("concurrency must be between 1 and 256, not %d" % concurrency)
     resolved = resolve(params, tools)
     failures = [_failure(entry[:3], CheckpointError(entry[3])) for entry in resolved.problems]
-    one = One(settings, tools.kubelet, tools.cri, Shelf(settings.checkpoint_dir), _engine_version(tools), tools.lock_directory, tools.sleep)
+    one = One(
+        settings,
+        tools.kubelet,
+        tools.cri,
+        Shelf(settings.checkpoint_dir),
+        _engine_version(tools),
+        tools.lock_directory,
+        tools.sleep,
+    )
     lock = threading.Lock()
     done: t.Dict[str, Result] = {}
 
@@ -175,7 +205,9 @@ def _failure(where: t.Tuple[t.Any, ...], exc: CheckpointError) -> Result:
     return entry
 
 
-def _summary(checkpoints: t.Sequence[Result], failures: t.Sequence[Result], resolved: Resolved, check_mode: bool) -> str:
+def _summary(
+    checkpoints: t.Sequence[Result], failures: t.Sequence[Result], resolved: Resolved, check_mode: bool
+) -> str:
     if failures:
         total = len(checkpoints) + len(failures)
         if total == 1:
@@ -184,10 +216,23 @@ def _summary(checkpoints: t.Sequence[Result], failures: t.Sequence[Result], reso
         name = "/".join(str(first[key]) for key in ("namespace", "pod", "container") if first[key] is not None)
         return "%d of %d checkpoints failed. The first, of %s: %s" % (len(failures), total, name, first["msg"])
     if not checkpoints:
-        return "no running container matches, so there was nothing to checkpoint%s" % (" (%d do not run)" % len(resolved.not_running) if resolved.not_running else "")
+        return "no running container matches, so there was nothing to checkpoint%s" % (
+            " (%d do not run)" % len(resolved.not_running) if resolved.not_running else ""
+        )
     reused = sum(1 for entry in checkpoints if entry["reused"])
     made = len(checkpoints) - reused
-    parts = ["%d %s %s" % (made, "container" if made == 1 else "containers", "would be checkpointed" if check_mode else "checkpointed")] if made else []
+    parts = (
+        [
+            "%d %s %s"
+            % (
+                made,
+                "container" if made == 1 else "containers",
+                "would be checkpointed" if check_mode else "checkpointed",
+            )
+        ]
+        if made
+        else []
+    )
     if reused:
         parts.append("%d already had a fresh enough archive" % reused)
     return ", ".join(parts)

@@ -64,7 +64,10 @@ def _label(text: str) -> Predicate:
     if match:
         key, wanted = match.group(2), not match.group(1)
         return lambda pod: (key in _labels(pod)) is wanted
-    raise InputError("label selector %r cannot be understood: use key=value, key!=value, key in (a,b), key notin (a,b), key or !key" % text)
+    raise InputError(
+        "label selector %r cannot be understood: use key=value, key!=value, key in (a,b), key notin (a,b), key or !key"
+        % text
+    )
 
 
 def _label_in(key: str, values: t.Sequence[str], wanted: bool) -> Predicate:
@@ -80,7 +83,10 @@ def _field(text: str) -> Predicate:
     match = _FIELD.fullmatch(text)
     path = _FIELDS.get(match.group(1)) if match else None
     if match is None or path is None:
-        raise InputError("field selector %r cannot be understood: use field=value or field!=value with one of %s" % (text, ", ".join(sorted(_FIELDS))))
+        raise InputError(
+            "field selector %r cannot be understood: use field=value or field!=value with one of %s"
+            % (text, ", ".join(sorted(_FIELDS)))
+        )
 
     operator, value = match.group(2), match.group(3)
 

@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which containers a call of C(checkpoint) is about.
 
-PRIVATE to the collection. Pure functions from the options and a list of pods (the kubelet's or the API server's), or the
-CRI's list of containers, to targets. What cannot be resolved becomes a failure of that container, not of the whole call.
+PRIVATE to the collection. Pure functions from the options and a list of pods (the kubelet's or the API server's), or
+the
+CRI's list of containers, to targets. What cannot be resolved becomes a failure of that container, not of the whole
+call.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class Request:
 
 @dataclass
 class Resolved:
-    """targets to work on; problems: (namespace, pod, container or None, message); not_running: selected, but not running."""
+    """targets to work on; problems: (namespace, pod, container or None, message); not_running: selected, but not
+    running."""
 
     targets: t.List[Target] = field(default_factory=list)
     problems: t.List[t.Tuple[str, str, t.Optional[str], str]] = field(default_factory=list)
@@ -88,17 +91,29 @@ def by_name(requests: t.Sequence[Request], pods: t.Sequence[Pod], elsewhere: t.C
         pod = known.get((request.namespace, request.pod))
         if pod is None:
             for container in request.containers or (None,):
-                result.problems.append((request.namespace, request.pod, container, elsewhere(request.namespace, request.pod)))
+                result.problems.append(
+                    (request.namespace, request.pod, container, elsewhere(request.namespace, request.pod))
+                )
             continue
         there = all_containers(pod)
         for name in request.containers or regular_containers(pod):
             if name not in there:
-                msg = "pod %s/%s has no container %s; it has %s" % (request.namespace, request.pod, name, ", ".join(there))
+                msg = "pod %s/%s has no container %s; it has %s" % (
+                    request.namespace,
+                    request.pod,
+                    name,
+                    ", ".join(there),
+                )
                 result.problems.append((request.namespace, request.pod, name, msg))
                 continue
             why = not_running(pod, name)
             if why:
-                msg = "the container %s/%s/%s does not run (%s); only a running container can be checkpointed" % (request.namespace, request.pod, name, why)
+                msg = "the container %s/%s/%s does not run (%s); only a running container can be checkpointed" % (
+                    request.namespace,
+                    request.pod,
+                    name,
+                    why,
+                )
                 result.problems.append((request.namespace, request.pod, name, msg))
                 continue
             result.add(target_of(pod, name))
@@ -120,13 +135,17 @@ def by_selector(
                 continue
             why = not_running(pod, name)
             if why:
-                result.not_running.append({"namespace": meta["namespace"], "pod": meta["name"], "container": name, "why": why})
+                result.not_running.append(
+                    {"namespace": meta["namespace"], "pod": meta["name"], "container": name, "why": why}
+                )
             else:
                 result.add(target_of(pod, name))
     return result
 
 
-def by_cri(requests: t.Sequence[Request], namespace: t.Optional[str], containers: t.Sequence[str], known: t.Sequence[Container]) -> Resolved:
+def by_cri(
+    requests: t.Sequence[Request], namespace: t.Optional[str], containers: t.Sequence[str], known: t.Sequence[Container]
+) -> Resolved:
     """Resolve from the CRI's containers. requests: named pods; else everything in the namespace."""
     result = Resolved()
     running = [entry for entry in known if entry.running and entry.name and entry.pod and entry.namespace]
@@ -136,9 +155,14 @@ def by_cri(requests: t.Sequence[Request], namespace: t.Optional[str], containers
                 result.add(target_of_cri(entry))
         return result
     for request in requests:
-        there = {entry.name: entry for entry in running if (entry.namespace, entry.pod) == (request.namespace, request.pod)}
+        there = {
+            entry.name: entry for entry in running if (entry.namespace, entry.pod) == (request.namespace, request.pod)
+        }
         if not there and not request.containers:
-            msg = "the container runtime of this node runs no container of pod %s/%s: is the pod on another node?" % (request.namespace, request.pod)
+            msg = "the container runtime of this node runs no container of pod %s/%s: is the pod on another node?" % (
+                request.namespace,
+                request.pod,
+            )
             result.problems.append((request.namespace, request.pod, None, msg))
         for name in request.containers or sorted(there):
             if name in there:

@@ -33,7 +33,9 @@ def write_atomic(path: str, content: bytes, mode: int = 0o600) -> None:
     directory = os.path.dirname(path) or "."
     temporary = ""
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".%s." % os.path.basename(path)[:64], suffix=".tmp", dir=directory)
+        descriptor, temporary = tempfile.mkstemp(
+            prefix=".%s." % os.path.basename(path)[:64], suffix=".tmp", dir=directory
+        )
         with open(descriptor, "wb") as stream:
             os.fchmod(descriptor, mode)
             stream.write(content)

@@ -37,7 +37,8 @@ _EXPIRED, _NOT_YET, _HOST_MISMATCH, _IP_MISMATCH = 10, 9, 62, 64
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: status, headers (lower-case names, repeated ones joined), and the body, cut at the limit asked for."""
+    """What came back: status, headers (lower-case names, repeated ones joined), and the body, cut at the limit asked
+    for."""
 
     status: int
     headers: t.Mapping[str, str]
@@ -62,7 +63,9 @@ def normal_fingerprint(text: str) -> str:
     """A SHA-256 fingerprint in any of its usual spellings as 64 hexadecimal digits, or InputError."""
     match = _FINGERPRINT.fullmatch(text.strip().lower())
     if not match:
-        raise InputError("the fingerprint %r is not a SHA-256 fingerprint: give 64 hexadecimal digits, with or without colons" % text)
+        raise InputError(
+            "the fingerprint %r is not a SHA-256 fingerprint: give 64 hexadecimal digits, with or without colons" % text
+        )
     return match.group(1).replace(":", "")
 
 
@@ -99,7 +102,8 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
             context.load_cert_chain(tls.client_cert, keyfile=tls.client_key, password=_no_password)
         except (ssl.SSLError, ValueError) as exc:
             raise InputError(
-                "client_cert %s and its key %s cannot be used: %s" % (tls.client_cert, tls.client_key or "(in the same file)", _ssl_text(exc))
+                "client_cert %s and its key %s cannot be used: %s"
+                % (tls.client_cert, tls.client_key or "(in the same file)", _ssl_text(exc))
             ) from None
     return context
 
@@ -140,7 +144,13 @@ class HttpClient:
     proxy: C(http://host:port) of a proxy to tunnel through.
     """
 
-    def __init__(self, tls: t.Optional[Tls] = None, timeout: float = 60.0, connect_timeout: float = 15.0, proxy: t.Optional[str] = None) -> None:
+    def __init__(
+        self,
+        tls: t.Optional[Tls] = None,
+        timeout: float = 60.0,
+        connect_timeout: float = 15.0,
+        proxy: t.Optional[str] = None,
+    ) -> None:
         self._tls = tls or Tls()
         self._fingerprint = normal_fingerprint(self._tls.fingerprint) if self._tls.fingerprint else None
         self._context: t.Optional[ssl.SSLContext] = None
@@ -195,7 +205,9 @@ class HttpClient:
             connection.close()
 
     @staticmethod
-    def _answer(response: http.client.HTTPResponse, max_body: int, sink: t.Optional[t.Callable[[bytes], t.Any]]) -> Answer:
+    def _answer(
+        response: http.client.HTTPResponse, max_body: int, sink: t.Optional[t.Callable[[bytes], t.Any]]
+    ) -> Answer:
         headers: t.Dict[str, str] = {}
         for name, value in response.getheaders():
             name = name.lower()
@@ -218,12 +230,16 @@ class HttpClient:
         except (ValueError, KeyError):
             host = None
         if not host or parts.username is not None:
-            raise InputError("%r is not a URL that can be called: it must be https://HOST[:PORT]/… or http://HOST[:PORT]/…" % url)
+            raise InputError(
+                "%r is not a URL that can be called: it must be https://HOST[:PORT]/… or http://HOST[:PORT]/…" % url
+            )
         peer = self._proxy_address() or (host, port)
         if parts.scheme == "https":
             if self._context is None:
                 self._context = tls_context(self._tls)
-            connection: http.client.HTTPConnection = _TlsConnection(peer[0], peer[1], timeout=self._connect_timeout, context=self._context)
+            connection: http.client.HTTPConnection = _TlsConnection(
+                peer[0], peer[1], timeout=self._connect_timeout, context=self._context
+            )
             t.cast(_TlsConnection, connection).fingerprint = self._fingerprint
         else:
             connection = http.client.HTTPConnection(peer[0], peer[1], timeout=self._connect_timeout)
@@ -256,9 +272,11 @@ class HttpClient:
 
     def _explain(self, exc: Exception, timeout: float) -> t.Tuple[str, str]:
         if isinstance(exc, _FingerprintMismatch):
-            return "fingerprint", (
-                "its certificate is not the pinned one (SHA-256 of the one presented: %s). Nothing was sent. "
-                "If the certificate was renewed, compare with the file on the server and change the fingerprint; else somebody stands in between" % exc
+            return (
+                "fingerprint",
+                "its certificate is not the pinned one (SHA-256 of the one presented: %s). Nothing was sent. If the"
+                " certificate was renewed, compare with the file on the server and change the fingerprint; else"
+                " somebody stands in between" % exc,
             )
         if isinstance(exc, ssl.SSLCertVerificationError):
             return self._explain_certificate(exc)
@@ -267,8 +285,8 @@ class HttpClient:
             if "alert" in text and "cert" in text or "unknown ca" in text:
                 return (
                     "tls_client",
-                    "it rejected our client certificate (%s). Is it signed by the CA that the server trusts for clients, and not expired?"
-                    % text,
+                    "it rejected our client certificate (%s). Is it signed by the CA that the server trusts for"
+                    " clients, and not expired?" % text,
                 )
             if "wrong version number" in text or "http request" in text:
                 return "tls_protocol", "it does not speak TLS on this port"
@@ -276,7 +294,9 @@ class HttpClient:
         if isinstance(exc, socket.gaierror):
             return "dns", "the host name cannot be resolved (%s)" % exc.strerror
         if isinstance(exc, (socket.timeout, TimeoutError)):
-            return "timeout", "nothing came back within %g s" % timeout if exc.errno is None else "the connection timed out"
+            return "timeout", (
+                "nothing came back within %g s" % timeout if exc.errno is None else "the connection timed out"
+            )
         if isinstance(exc, ConnectionRefusedError):
             return "refused", "the connection was refused; nothing listens there, or a firewall refuses it"
         if isinstance(exc, http.client.RemoteDisconnected):

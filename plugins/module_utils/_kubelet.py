@@ -14,7 +14,11 @@ import typing as t
 from urllib.parse import quote, urlencode
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _kubelet_answers as answers
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, DeadlineError, TransportError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    CheckpointError,
+    DeadlineError,
+    TransportError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import check_label, check_subdomain
 
@@ -92,7 +96,8 @@ class KubeletClient:
         except TransportError as exc:
             if exc.details.get("transport") == "timeout":
                 raise DeadlineError(
-                    "the checkpoint of %s was not finished within %g s (timeout %d s). The container may have been left paused" % (target, deadline, timeout)
+                    "the checkpoint of %s was not finished within %g s (timeout %d s). The container may have been left"
+                    " paused" % (target, deadline, timeout)
                 ) from exc
             raise
         if answer.status != 200:
@@ -100,7 +105,8 @@ class KubeletClient:
         return answers.archive_path(answer, target)
 
     def probe(self, namespace: str, pod: str) -> None:
-        """Find out, without any effect, whether a checkpoint of that pod would be let through; raise what it would meet.
+        """Find out, without any effect, whether a checkpoint of that pod would be let through; raise what it would
+        meet.
 
         A POST for a container that cannot exist passes authentication and authorization first and then ends with 404.
         """
@@ -123,14 +129,21 @@ class KubeletClient:
             answer = self._call("GET", "/pods", self._timeout, _MAX_PODS)
         if answer.status != 200:
             raise answers.pods_error(answer, self.peer)
-        return [pod for pod in answers.pod_list(answer, self.peer) if namespace is None or pod["metadata"].get("namespace") == namespace]
+        return [
+            pod
+            for pod in answers.pod_list(answer, self.peer)
+            if namespace is None or pod["metadata"].get("namespace") == namespace
+        ]
 
     def pod(self, namespace: str, name: str) -> t.Optional[Pod]:
-        """One pod by name from the API server, on whatever node it is; None without an API server, or if there is none."""
+        """One pod by name from the API server, on whatever node it is; None without an API server, or if there is
+        none."""
         check_target(namespace, name)
         if self._node is None:
             return None
-        answer = self._request("GET", "%s/api/v1/namespaces/%s/pods/%s" % (self._url, namespace, name), self._timeout, _MAX_PODS)
+        answer = self._request(
+            "GET", "%s/api/v1/namespaces/%s/pods/%s" % (self._url, namespace, name), self._timeout, _MAX_PODS
+        )
         try:
             found = json.loads(answer.body) if answer.status == 200 else None
         except ValueError:
@@ -144,7 +157,9 @@ class KubeletClient:
     def _request(self, method: str, url: str, timeout: float, max_body: int) -> Answer:
         headers = {"Accept": "application/json", **self._headers()}
         try:
-            return self._send(method, url, headers=headers, body=b"" if method == "POST" else None, timeout=timeout, max_body=max_body)
+            return self._send(
+                method, url, headers=headers, body=b"" if method == "POST" else None, timeout=timeout, max_body=max_body
+            )
         except TransportError as exc:
             raise answers.transport_error(exc, self.peer) from exc
 

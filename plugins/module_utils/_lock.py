@@ -19,7 +19,10 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, DeadlineError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    CheckpointError,
+    DeadlineError,
+)
 
 SHARED_DIRECTORY = "/run/lock/container-checkpoint"
 _APART = 1.0
@@ -40,12 +43,16 @@ def _open(directory: str, key: str) -> int:
             os.makedirs(directory, mode=0o700)
         status = os.lstat(directory)
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise CheckpointError("the lock directory %s is not a directory that only we may write to; remove it" % directory)
+            raise CheckpointError(
+                "the lock directory %s is not a directory that only we may write to; remove it" % directory
+            )
         # Names of namespace, pod and container together can be longer than a file name.
         name = hashlib.sha256(key.encode("utf-8")).hexdigest() + ".lock"
         return os.open(os.path.join(directory, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as exc:
-        raise CheckpointError("the lock for %s cannot be made in %s: %s" % (key, directory, exc.strerror or exc)) from None
+        raise CheckpointError(
+            "the lock for %s cannot be made in %s: %s" % (key, directory, exc.strerror or exc)
+        ) from None
 
 
 @contextlib.contextmanager
@@ -96,5 +103,8 @@ def _acquire(descriptor: int, key: str, timeout: float, sleep: t.Callable[[float
         except BlockingIOError:
             pass
         if time.monotonic() >= end:
-            raise DeadlineError("another process on this machine is making a checkpoint of %s, and has not finished within %g s" % (key, timeout))
+            raise DeadlineError(
+                "another process on this machine is making a checkpoint of %s, and has not finished within %g s"
+                % (key, timeout)
+            )
         sleep(_POLL)

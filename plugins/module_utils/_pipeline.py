@@ -14,7 +14,10 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import ArchiveContents, ArchiveScanner
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import (
+    ArchiveContents,
+    ArchiveScanner,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_policy import ArchiveLimits
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import open_regular
@@ -120,7 +123,9 @@ def verify_archive(
     scanner = ArchiveScanner(limits)
     try:
         state = FileState.of(os.stat(path, follow_symlinks=False))
-        stream_file(path, [digest.update, scanner.feed, *extra_sinks], expect=expect or state, before_block=before_block)
+        stream_file(
+            path, [digest.update, scanner.feed, *extra_sinks], expect=expect or state, before_block=before_block
+        )
         contents = scanner.finish()
     except ArchiveError as exc:
         text = exc.msg if path in exc.msg else "archive %s: %s" % (path, exc.msg)

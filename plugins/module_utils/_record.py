@@ -157,8 +157,8 @@ def check(record: t.Any, path: str) -> Record:
         raise ArchiveError("record %s has no schema number; this is not a record" % path)
     if schema > SCHEMA:
         raise ArchiveError(
-            "record %s has schema %d, and this version of the collection reads up to %d; use the version that wrote it or a newer one"
-            % (path, schema, SCHEMA)
+            "record %s has schema %d, and this version of the collection reads up to %d; use the version that wrote it"
+            " or a newer one" % (path, schema, SCHEMA)
         )
     for section, field, types in _REQUIRED:
         value = record.get(section)

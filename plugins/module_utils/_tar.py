@@ -117,7 +117,9 @@ class TarParser:
             elif self.complete:
                 step = end - position
                 if bytes(view[position:]).strip(b"\0"):
-                    raise ArchiveError("there is data after the end marker of the tar (at byte %d or later)" % self.offset)
+                    raise ArchiveError(
+                        "there is data after the end marker of the tar (at byte %d or later)" % self.offset
+                    )
             else:
                 step = min(BLOCK - len(self._header), end - position)
                 self._header += view[position : position + step]
@@ -132,7 +134,11 @@ class TarParser:
         if self.offset == 0:
             raise ArchiveError("the file is empty", incomplete=True)
         if not self.complete:
-            where = "inside %r" % self._member.name if self._member is not None and self._data_left else "after %d bytes" % self.offset
+            where = (
+                "inside %r" % self._member.name
+                if self._member is not None and self._data_left
+                else "after %d bytes" % self.offset
+            )
             raise ArchiveError("the tar is truncated: it ends %s, without the end marker" % where, incomplete=True)
 
     # One header block -------------------------------------------------------------------------------------------
@@ -170,7 +176,8 @@ class TarParser:
 
     def _begin_member(self, block: bytes, kind: str, size: int) -> None:
         self._check_format(block)
-        # The header's own fields are only looked at when nothing replaces them: writers cut them off inside a character.
+        # The header's own fields are only looked at when nothing replaces them: writers cut them off inside a
+        # character.
         name = self._pax.get("path", self._long.get(b"L"))
         if name is None:
             name = self._header_name(block)
@@ -266,7 +273,8 @@ class TarParser:
         return int(text)
 
     def _pax_records(self, raw: bytes) -> t.Dict[str, str]:
-        """The records that matter here: names and the size. Everything else (times, owners, attributes) is passed over."""
+        """The records that matter here: names and the size. Everything else (times, owners, attributes) is passed
+        over."""
         records: t.Dict[str, str] = {}
         position = 0
         while position < len(raw):

@@ -12,13 +12,17 @@ version_added: 0.1.0
 author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
-  - Asks the kubelet for checkpoints of chosen containers, several at once if wanted, and never two at once of one container.
-  - Then waits until each archive is complete, reads it once from beginning to end, computes its digest, and makes sure by what is inside
+  - Asks the kubelet for checkpoints of chosen containers, several at once if wanted, and never two at once of one
+    container.
+  - Then waits until each archive is complete, reads it once from beginning to end, computes its digest, and makes sure
+    by what is inside
     that it is a sane archive of the container that was asked for.
-  - Last, a record is written beside the archive (C(<archive>.record.json), readable for root only). An archive without a record is not complete.
+  - Last, a record is written beside the archive (C(<archive>.record.json), readable for root only). An archive without
+    a record is not complete.
     When the pod's object is known, it lies beside it as C(<archive>.pod.json).
   - The containers go on running. State that they make after the dump is not in the archive.
-  - Runs on the node, where the archives are. Through the API server's proxy it can also run elsewhere; see RV(checkpoints[].verified).
+  - Runs on the node, where the archives are. Through the API server's proxy it can also run elsewhere; see
+    RV(checkpoints[].verified).
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
   - container_checkpoint.kubernetes._attributes.actiongroup_kubelet
@@ -28,14 +32,16 @@ attributes:
   check_mode:
     support: full
     details:
-      - Everything is read, and the kubelet is asked for a checkpoint of a container that cannot exist, which is authenticated and authorized
+      - Everything is read, and the kubelet is asked for a checkpoint of a container that cannot exist, which is
+        authenticated and authorized
         like a real request and has no effect. Values that only a checkpoint brings (path, digest) are V(null).
   diff_mode:
     support: full
   idempotent:
     support: partial
     details:
-      - With O(max_age), a fresh enough archive of the very same container means no change. Without it, every call makes new archives.
+      - With O(max_age), a fresh enough archive of the very same container means no change. Without it, every call
+        makes new archives.
   platform:
     platforms: linux
 options:
@@ -62,7 +68,8 @@ options:
         elements: str
   namespace:
     description:
-      - Take the pods of this namespace that are on the node; all of them, or those that O(label_selectors) and O(field_selectors) select.
+      - Take the pods of this namespace that are on the node; all of them, or those that O(label_selectors) and
+        O(field_selectors) select.
       - Containers that do not run are passed over and listed in RV(not_running).
     type: str
   label_selectors:
@@ -85,10 +92,13 @@ options:
     elements: str
   transport:
     description:
-      - V(kubelet) talks to the kubelet, and needs the right to C(create) C(nodes/checkpoint) (before Kubernetes 1.30, C(nodes/proxy)). To resolve
+      - V(kubelet) talks to the kubelet, and needs the right to C(create) C(nodes/checkpoint) (before Kubernetes 1.30,
+        C(nodes/proxy)). To resolve
         selectors it also needs to C(get) C(nodes/pods) (before 1.33, C(nodes/proxy)).
-      - V(api_proxy) goes through the API server's proxy for O(node), with the options of kubernetes.core. It needs the right to C(create)
-        C(nodes/proxy) (which is the right to run commands in all pods of the node) and the API server's own identity at the kubelet
+      - V(api_proxy) goes through the API server's proxy for O(node), with the options of kubernetes.core. It needs the
+        right to C(create)
+        C(nodes/proxy) (which is the right to run commands in all pods of the node) and the API server's own identity
+        at the kubelet
         needs C(nodes/checkpoint), which kubeadm does not grant since May 2026. Prefer V(kubelet).
       - V(cri) asks the container runtime on the node with C(crictl), without the kubelet.
     type: str
@@ -105,7 +115,8 @@ options:
     type: str
   checkpoint_dir:
     description:
-      - The directory in which the kubelet keeps archives, C(checkpoints) in its root directory. A file elsewhere is never touched, whatever is answered.
+      - The directory in which the kubelet keeps archives, C(checkpoints) in its root directory. A file elsewhere is
+        never touched, whatever is answered.
     type: path
     default: /var/lib/kubelet/checkpoints
   after:
@@ -116,12 +127,14 @@ options:
     default: running
   timeout:
     description:
-      - Seconds that the kubelet gives the runtime. It can only lengthen that time, whose default is C(runtimeRequestTimeout) (2 minutes).
+      - Seconds that the kubelet gives the runtime. It can only lengthen that time, whose default is
+        C(runtimeRequestTimeout) (2 minutes).
       - When not given, 60 and 30 more for each GiB of memory that the container holds, at least 120.
     type: int
   deadline:
     description:
-      - Seconds that this module waits for one container. It must be longer than O(timeout), and should be longer than the kubelet's
+      - Seconds that this module waits for one container. It must be longer than O(timeout), and should be longer than
+        the kubelet's
         C(runtimeRequestTimeout), because a call that is given up while the kubelet still waits is broken off.
       - When not given, the timeout (at least 120) and 60 more.
     type: int
@@ -132,7 +145,8 @@ options:
     default: 1
   max_age:
     description:
-      - Seconds. A complete archive of the same container (by its ID, so not of an earlier instance) that is not older means that nothing
+      - Seconds. A complete archive of the same container (by its ID, so not of an earlier instance) that is not older
+        means that nothing
         is done for this container.
       - An archive that is complete and lacks only its record, because whoever made it was interrupted, gets its record.
     type: int
@@ -145,7 +159,8 @@ options:
     default: keep
   verify:
     description:
-      - V(auto) verifies and records every archive, except when O(transport=api_proxy) is used from a machine on which the archive is not.
+      - V(auto) verifies and records every archive, except when O(transport=api_proxy) is used from a machine on which
+        the archive is not.
       - V(always) insists. With O(max_age) it also computes the digest of an archive that is reused.
       - V(never) only makes the archives, and leaves them without a record.
     type: str
@@ -153,7 +168,8 @@ options:
     default: auto
   authorization_wait:
     description:
-      - Seconds to go on trying when the answer is 403, because the kubelet remembers a refusal for about 30 seconds after the right was granted.
+      - Seconds to go on trying when the answer is 403, because the kubelet remembers a refusal for about 30 seconds
+        after the right was granted.
         V(0) fails at once.
     type: int
     default: 35
@@ -165,9 +181,11 @@ options:
 requirements:
   - The library C(kubernetes) is needed only with O(transport=api_proxy) and a kubeconfig.
 notes:
-  - When a call fails or is not answered in time, the module looks whether the container was left paused, which its pod does not show, and resumes it
+  - When a call fails or is not answered in time, the module looks whether the container was left paused, which its pod
+    does not show, and resumes it
     (C(crictl) and C(ctr) or the OCI runtime have to be on the machine). What was found is in RV(failures[].paused).
-  - Archives hold the memory of processes, and with it their secrets. They and the records are readable for root only; keep it so.
+  - Archives hold the memory of processes, and with it their secrets. They and the records are readable for root only;
+    keep it so.
   - Works with C(async).
 seealso:
   - module: container_checkpoint.kubernetes.image
@@ -257,7 +275,8 @@ checkpoints:
       type: str
       sample: /var/lib/kubelet/checkpoints/checkpoint-counter_default-counter-2026-11-21T11:55:44Z.tar.record.json
     record:
-      description: The record's content. It names what the archive is and what a restore needs, and holds no environment and no memory.
+      description: The record's content. It names what the archive is and what a restore needs, and holds no
+        environment and no memory.
       type: dict
       sample:
         schema: 1
@@ -269,7 +288,8 @@ checkpoints:
       type: bool
       sample: true
     verified:
-      description: Whether the archive was read, found good and recorded on the node, now or (with RV(checkpoints[].reused)) when it was made.
+      description: Whether the archive was read, found good and recorded on the node, now or (with
+        RV(checkpoints[].reused)) when it was made.
       type: bool
       sample: true
     reused:
@@ -312,7 +332,8 @@ failures:
       elements: dict
       sample: []
     paused:
-      description: Whether the container was left paused (V(null) if it could not be found out), and whether it was resumed.
+      description: Whether the container was left paused (V(null) if it could not be found out), and whether it was
+        resumed.
       type: dict
       sample: {found: true, resumed: true, msg: the container default/web/nginx was left paused and was resumed}
 not_running:
@@ -338,8 +359,13 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
     kubelet_mutually_exclusive,
     kubelet_required_by,
 )
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec_kube_api import kube_api_argument_spec
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_connect import api_proxy_client, kubelet_client
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec_kube_api import (
+    kube_api_argument_spec,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_connect import (
+    api_proxy_client,
+    kubelet_client,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_run import Tools, run
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Cri

@@ -11,8 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import ArchiveScanner, scan_file
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import format_time, parse_time
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_policy import ArchiveLimits, parse_document
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import (
+    format_time,
+    parse_time,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_policy import (
+    ArchiveLimits,
+    parse_document,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import (
     CONTAINER_ID,
@@ -27,13 +33,17 @@ from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.supp
     pax_record,
 )
 
-REAL = ["%s-%s" % (engine, name) for engine in ("containerd", "crio") for name in ("counter-counter", "two-a", "two-b", "emptyd-c")]
+REAL = [
+    "%s-%s" % (engine, name)
+    for engine in ("containerd", "crio")
+    for name in ("counter-counter", "two-a", "two-b", "emptyd-c")
+]
 
 
 def scan(data, split=4096, limits=None):
     scanner = ArchiveScanner(limits)
     for start in range(0, len(data), split):
-        scanner.feed(data[start:start + split])
+        scanner.feed(data[start : start + split])
     return scanner.finish()
 
 
@@ -84,7 +94,10 @@ def test_containerd_identity():
     identity = scan_file(fixture("containerd-counter-counter")).identity
     assert identity.container_id == "0bad86e9900ece53f20ba13c2e80c3c04a4193fecfefaebe9a7c43b463066bad"
     assert identity.pod_uid == "40ae907e-7bd9-48f5-ab96-7d04339bbe46"
-    assert identity.base_image_ref == "localhost:5000/counter@sha256:f6183db7b9ef82e9a9b108d929fe3e84d494d92a083ba7cae9dd3ae4b5045b2b"
+    assert (
+        identity.base_image_ref
+        == "localhost:5000/counter@sha256:f6183db7b9ef82e9a9b108d929fe3e84d494d92a083ba7cae9dd3ae4b5045b2b"
+    )
     assert identity.base_image_requested == "localhost:5000/counter:1"
     assert identity.checkpointed_at == "2026-11-21T11:55:44.162409Z"
     assert identity.created_at == "2026-11-21T11:55:33.212971Z"
@@ -100,15 +113,20 @@ def test_expectations():
     identity.check(namespace="default", pod="counter", container="counter", container_id=CONTAINER_ID, pod_uid=None)
     with pytest.raises(ArchiveError) as caught:
         identity.check(namespace="prod", pod="counter", container="other")
-    assert caught.value.msg == (
-        "the archive is not of the container that was asked for: inside it, container is 'counter', not 'other'; namespace is 'default', not 'prod'"
+    assert (
+        caught.value.msg
+        == "the archive is not of the container that was asked for: inside it, container is 'counter', not 'other';"
+        " namespace is 'default', not 'prod'"
     )
 
 
 @pytest.mark.parametrize(
     "extra,text",
     [
-        (member("l", kind=b"2", link=b"/etc/shadow"), "'l', a symbolic link to '/etc/shadow'; only regular files and directories"),
+        (
+            member("l", kind=b"2", link=b"/etc/shadow"),
+            "'l', a symbolic link to '/etc/shadow'; only regular files and directories",
+        ),
         (member("h", kind=b"1", link=b"config.dump"), "'h', a hard link to 'config.dump'"),
         (member("dev", kind=b"3"), "a character device"),
         (member("dev", kind=b"4"), "a block device"),
@@ -128,8 +146,16 @@ def test_expectations():
         (member("checkpoint", b"x"), "two members with the name 'checkpoint'"),
         (member("checkpoint/pages-1.img/x", b"x"), "a file 'checkpoint/pages-1.img' and a member below it"),
         (member("stats-dump/", kind=b"5"), "the archive's stats-dump is a directory"),
-        (member("n" * 90 + "/" + "x", prefix=b"p/" * 50) + member("x", pax_record("path", b"n" * 300), kind=b"x") + member("y"), "too long"),
-        (header("status.dump", 3 * 1024 * 1024), "the archive's status.dump has 3145728 bytes; at most 1048576 are accepted"),
+        (
+            member("n" * 90 + "/" + "x", prefix=b"p/" * 50)
+            + member("x", pax_record("path", b"n" * 300), kind=b"x")
+            + member("y"),
+            "too long",
+        ),
+        (
+            header("status.dump", 3 * 1024 * 1024),
+            "the archive's status.dump has 3145728 bytes; at most 1048576 are accepted",
+        ),
         (header("stats-dump", 10**6), "the archive's stats-dump has 1000000 bytes"),
         (header("pages", size_field=b"\x80" + (2**62).to_bytes(11, "big")), "more than is accepted"),
         (member("status.dump", b"[" * 200 + b"]" * 200), "nested deeper than 64 levels"),
@@ -140,7 +166,10 @@ def test_expectations():
         (member("status.dump", b"[1, 2"), "not valid JSON"),
         (member("status.dump", b"\xff"), "not valid JSON"),
         (member("status.dump", b"[]"), "status.dump is not a JSON object"),
-        (member("status.dump", b'{"annotations": {"cdi.k8s.io/gpu": "vendor.com/gpu=all"}}'), "carries a cdi.k8s.io annotation"),
+        (
+            member("status.dump", b'{"annotations": {"cdi.k8s.io/gpu": "vendor.com/gpu=all"}}'),
+            "carries a cdi.k8s.io annotation",
+        ),
         (member("status.dump", b'{"Annotations": {"CDI.k8s.io/gpu": "x"}}'), "carries a cdi.k8s.io annotation"),
         (
             member("status.dump", json.dumps({"labels": {"io.kubernetes.pod.namespace": "other"}}).encode()),
@@ -171,7 +200,9 @@ def test_the_roots_own_entry_is_harmless():
 def test_other_limits():
     refused(archive(), "more members than is accepted", ArchiveLimits(members=3))
     refused(archive(), "more members than is accepted", ArchiveLimits(name_bytes=20))
-    refused(archive(), "'checkpoint/pages-1.img' has 5000 bytes, more than is accepted", ArchiveLimits(member_bytes=1000))
+    refused(
+        archive(), "'checkpoint/pages-1.img' has 5000 bytes, more than is accepted", ArchiveLimits(member_bytes=1000)
+    )
 
 
 @pytest.mark.parametrize("missing", ["config.dump", "spec.dump"])
@@ -190,8 +221,14 @@ def test_required_criu_images():
         ({"config_dump": {"id": "../../x"}}, "no container ID of 64 hexadecimal digits"),
         ({"config_dump": [1]}, "config.dump is not a JSON object"),
         ({"spec_dump": {"annotations": {}}}, "does not tell which runtime wrote it"),
-        ({"spec_dump": {"annotations": {"io.kubernetes.cri.container-name": "x"}}}, "does not name the namespace, pod and container"),
-        ({"spec_dump": {"annotations": {"io.container.manager": "cri-o"}}}, "does not name the namespace, pod and container"),
+        (
+            {"spec_dump": {"annotations": {"io.kubernetes.cri.container-name": "x"}}},
+            "does not name the namespace, pod and container",
+        ),
+        (
+            {"spec_dump": {"annotations": {"io.container.manager": "cri-o"}}},
+            "does not name the namespace, pod and container",
+        ),
     ],
 )
 def test_documents_without_identity(changes, text):
@@ -204,14 +241,20 @@ def test_podman_archives_are_recognised():
 
 
 def test_odd_types_do_not_crash():
-    spec = {"process": {"user": 3, "env": [1, None], "rlimits": "x", "capabilities": []}, "mounts": [1, {"type": "bind"}, {"options": 5}], "linux": [],
-            "annotations": dict(documents()["spec.dump"]["annotations"], number=5)}
+    spec = {
+        "process": {"user": 3, "env": [1, None], "rlimits": "x", "capabilities": []},
+        "mounts": [1, {"type": "bind"}, {"options": 5}],
+        "linux": [],
+        "annotations": dict(documents()["spec.dump"]["annotations"], number=5),
+    }
     identity = scan(archive(spec_dump=spec)).identity
     assert identity.mounts == ({"destination": None, "source": None, "read_only": False},)
     assert identity.credentials["uid"] == 0
 
 
-@pytest.mark.parametrize("magic,name", [(b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh9", "bzip2"), (b"\xfd7zXZ\0", "xz")])
+@pytest.mark.parametrize(
+    "magic,name", [(b"\x1f\x8b\x08", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh9", "bzip2"), (b"\xfd7zXZ\0", "xz")]
+)
 def test_compressed_archives(magic, name):
     refused(magic + bytes(600), "compressed with %s as a whole" % name)
     scanner = ArchiveScanner()

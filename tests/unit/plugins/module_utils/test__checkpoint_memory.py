@@ -5,12 +5,20 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_memory import GIB, Cgroups, derived_timeout, own_deadline
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_memory import (
+    GIB,
+    Cgroups,
+    derived_timeout,
+    own_deadline,
+)
 
 ID = "ab" * 32
 
 
-@pytest.mark.parametrize("memory,seconds", [(None, 120), (0, 120), (GIB, 120), (2 * GIB, 120), (2 * GIB + 1, 121), (10 * GIB, 360), (100 * GIB, 3060)])
+@pytest.mark.parametrize(
+    "memory,seconds",
+    [(None, 120), (0, 120), (GIB, 120), (2 * GIB, 120), (2 * GIB + 1, 121), (10 * GIB, 360), (100 * GIB, 3060)],
+)
 def test_timeout(memory, seconds):
     assert derived_timeout(memory) == seconds
 
@@ -23,7 +31,10 @@ def test_our_deadline_is_always_longer(timeout, deadline):
 @pytest.mark.parametrize(
     "path,name",
     [
-        ("kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-%s.scope", "memory.current"),
+        (
+            "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-%s.scope",
+            "memory.current",
+        ),
         ("kubepods/besteffort/pod1/%s", "memory.usage_in_bytes"),
         ("outer/kubepods/besteffort/pod1/%s", "memory.usage_in_bytes"),
     ],

@@ -18,10 +18,17 @@ import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _checkpoint_one, _checkpoint_repair
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import format_time
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_run import Tools, run
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError, TransportError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    CheckpointError,
+    InputError,
+    TransportError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import KubeletClient
-from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import member, named_archive
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import (
+    member,
+    named_archive,
+)
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.fakekubelet import (
     FORBIDDEN,
     FakeKubelet,
@@ -56,8 +63,17 @@ class Node:
         return Tools(client, self.runtime.cri() if self.runtime else None, self.locks, self.sleep)
 
     def run(self, check_mode=False, **options):
-        params = dict.fromkeys("pods namespace label_selectors field_selectors containers node cluster timeout deadline max_age".split())
-        params.update(transport="kubelet", checkpoint_dir=self.directory, concurrency=1, rename="keep", verify="auto", authorization_wait=0)
+        params = dict.fromkeys(
+            "pods namespace label_selectors field_selectors containers node cluster timeout deadline max_age".split()
+        )
+        params.update(
+            transport="kubelet",
+            checkpoint_dir=self.directory,
+            concurrency=1,
+            rename="keep",
+            verify="auto",
+            authorization_wait=0,
+        )
         params.update(options)
         if not any(params[name] is not None for name in ("pods", "namespace", "label_selectors", "field_selectors")):
             params["pods"] = ONE
@@ -91,13 +107,18 @@ def test_success(tmp_path):
     with open(path, "rb") as stream:
         data = stream.read()
     assert entry["path"] == path and entry["size"] == len(data) and entry["sha256"] == hashlib.sha256(data).hexdigest()
-    assert (entry["namespace"], entry["pod"], entry["container"]) == NAME and entry["container_id"] == container_id(*NAME)
+    assert (entry["namespace"], entry["pod"], entry["container"]) == NAME and entry["container_id"] == container_id(
+        *NAME
+    )
     assert entry["node"] == "node1" and entry["verified"] and entry["changed"] and not entry["reused"]
     assert sorted(entry["stages"]) == ["call", "verify", "wait"]
     assert node.files() == [os.path.basename(path) + suffix for suffix in ("", ".pod.json", ".record.json")]
     with open(entry["record_path"], encoding="utf-8") as stream:
         assert json.load(stream) == entry["record"]
-    assert entry["record"]["source"]["cluster"] == "prod" and entry["record"]["engine"] == {"name": "containerd", "version": "v2.1.9"}
+    assert entry["record"]["source"]["cluster"] == "prod" and entry["record"]["engine"] == {
+        "name": "containerd",
+        "version": "v2.1.9",
+    }
     for suffix in (".pod.json", ".record.json"):
         assert stat.S_IMODE(os.stat(path + suffix).st_mode) == 0o600
     assert "do-not-show" not in json.dumps(result)
@@ -157,9 +178,16 @@ def test_selectors(tmp_path):
     ]
     node = Node(tmp_path, pods)
     result = node.run(namespace="shop", label_selectors=["app in (cart, x)"], containers=["cart"])
-    assert [(entry["namespace"], entry["pod"], entry["container"]) for entry in result["checkpoints"]] == [("shop", "cart-0", "cart")]
-    assert result["not_running"] == [{"namespace": "shop", "pod": "cart-1", "container": "cart", "why": "waiting: ImagePullBackOff"}]
-    names = {(entry["namespace"], entry["pod"], entry["container"]) for entry in node.run(field_selectors=["metadata.name=cart-0"])["checkpoints"]}
+    assert [(entry["namespace"], entry["pod"], entry["container"]) for entry in result["checkpoints"]] == [
+        ("shop", "cart-0", "cart")
+    ]
+    assert result["not_running"] == [
+        {"namespace": "shop", "pod": "cart-1", "container": "cart", "why": "waiting: ImagePullBackOff"}
+    ]
+    names = {
+        (entry["namespace"], entry["pod"], entry["container"])
+        for entry in node.run(field_selectors=["metadata.name=cart-0"])["checkpoints"]
+    }
     assert names == {("shop", "cart-0", "cart"), ("shop", "cart-0", "cache"), ("other", "cart-0", "cart")}
 
 
@@ -171,17 +199,32 @@ def test_nothing_matches(tmp_path):
 
 def test_partial_failure_keeps_what_succeeded(tmp_path, quick):
     pods = [pod_object("default", "two", ["a", "b"]), pod_object("default", "late", ["c"], running=False)]
-    node = Node(tmp_path, pods, special={"default/two/a": lambda kubelet, path: Answer(500, {}, b"checkpointing of default/two/a failed (boom)")})
-    wanted = [{"namespace": "default", "name": name} for name in ("two", "gone", "late")] + [{"namespace": "default", "name": "two", "containers": ["x"]}]
+    node = Node(
+        tmp_path,
+        pods,
+        special={
+            "default/two/a": lambda kubelet, path: Answer(500, {}, b"checkpointing of default/two/a failed (boom)")
+        },
+    )
+    wanted = [{"namespace": "default", "name": name} for name in ("two", "gone", "late")] + [
+        {"namespace": "default", "name": "two", "containers": ["x"]}
+    ]
     result = node.run(pods=wanted)
     assert [entry["container"] for entry in result["checkpoints"]] == ["b"] and result["changed"]
     messages = {(failure["pod"], failure["container"]): failure["msg"] for failure in result["failures"]}
     assert messages[("gone", None)].startswith("there is no pod gone in namespace default on this node")
-    assert messages[("late", "c")] == "the container default/late/c does not run (waiting: ImagePullBackOff); only a running container can be checkpointed"
+    assert (
+        messages[("late", "c")]
+        == "the container default/late/c does not run (waiting: ImagePullBackOff); only a running container can be"
+        " checkpointed"
+    )
     assert messages[("two", "x")] == "pod default/two has no container x; it has a, b"
     assert "boom" in messages[("two", "a")]
     assert result["msg"].startswith("4 of 5 checkpoints failed. The first, of ")
-    assert all({"namespace", "pod", "container", "msg", "http_status", "diagnosis", "paused"} <= set(failure) for failure in result["failures"])
+    assert all(
+        {"namespace", "pod", "container", "msg", "http_status", "diagnosis", "paused"} <= set(failure)
+        for failure in result["failures"]
+    )
 
 
 def test_concurrency(tmp_path):
@@ -219,7 +262,12 @@ def test_max_age(tmp_path):
     second = node.run(max_age=3600)
     assert (first["changed"], second["changed"]) == (True, False)
     entry = second["checkpoints"][0]
-    assert entry["reused"] and entry["verified"] and not entry["changed"] and entry["record"] == first["checkpoints"][0]["record"]
+    assert (
+        entry["reused"]
+        and entry["verified"]
+        and not entry["changed"]
+        and entry["record"] == first["checkpoints"][0]["record"]
+    )
     assert second["msg"] == "1 already had a fresh enough archive"
     assert len(node.kubelet.checkpoint_calls) == 1
 
@@ -235,7 +283,9 @@ def test_max_age_asks_for_this_very_container(tmp_path):
     node = Node(tmp_path)
     node.run()
     node.pods[0]["status"]["containerStatuses"][0]["containerID"] = "containerd://" + "b" * 64
-    node.kubelet.special["default/counter/counter"] = lambda kubelet, path: kubelet.write(path, named_archive(*NAME, container_id="b" * 64))
+    node.kubelet.special["default/counter/counter"] = lambda kubelet, path: kubelet.write(
+        path, named_archive(*NAME, container_id="b" * 64)
+    )
     assert node.run(max_age=3600)["checkpoints"][0]["reused"] is False
 
 
@@ -273,9 +323,15 @@ def test_an_archive_without_a_record_becomes_complete(tmp_path):
     entry = node.run()["checkpoints"][0]
     os.unlink(entry["record_path"])
     result = node.run(max_age=3600, check_mode=True)
-    assert result["changed"] and result["checkpoints"][0]["path"] == entry["path"] and not os.path.exists(entry["record_path"])
+    assert (
+        result["changed"]
+        and result["checkpoints"][0]["path"] == entry["path"]
+        and not os.path.exists(entry["record_path"])
+    )
     result = node.run(max_age=3600)
-    assert result["changed"] and result["checkpoints"][0]["reused"] and result["checkpoints"][0]["path"] == entry["path"]
+    assert (
+        result["changed"] and result["checkpoints"][0]["reused"] and result["checkpoints"][0]["path"] == entry["path"]
+    )
     assert os.path.exists(entry["record_path"]) and len(node.kubelet.checkpoint_calls) == 1
 
 
@@ -304,7 +360,10 @@ def test_the_runtime_knows_what_the_kubelet_does_not_tell(tmp_path):
     assert result["checkpoints"][0]["container_id"] == container_id(*NAME)
     assert node.run(pods=[{"namespace": "default", "name": "counter"}], max_age=60)["changed"] is False
     failure = only_failure(node.run(pods=[{"namespace": "default", "name": "nowhere", "containers": ["c"]}]))
-    assert failure["msg"] == "the container runtime of this node runs no container c of pod default/nowhere: is the pod on another node?"
+    assert (
+        failure["msg"]
+        == "the container runtime of this node runs no container c of pod default/nowhere: is the pod on another node?"
+    )
 
 
 def test_cri(tmp_path):
@@ -323,17 +382,28 @@ def test_cri(tmp_path):
     with pytest.raises(InputError, match="transport=cri knows no labels"):
         node.run(transport="cri", label_selectors=["a=b"])
     assert node.run(transport="cri", check_mode=True)["checkpoints"][0]["path"] is None
-    assert [entry["pod"] for entry in node.run(transport="cri", namespace="default", check_mode=True)["checkpoints"]] == ["counter"]
+    assert [
+        entry["pod"] for entry in node.run(transport="cri", namespace="default", check_mode=True)["checkpoints"]
+    ] == ["counter"]
 
 
 def test_cri_failures(tmp_path, quick):
     node = Node(tmp_path, runtime=True)
-    node.runtime.on_checkpoint = lambda export, cid: (1, "", "rpc error: code = Unimplemented desc = method CheckpointContainer not implemented")
+    node.runtime.on_checkpoint = lambda export, cid: (
+        1,
+        "",
+        "rpc error: code = Unimplemented desc = method CheckpointContainer not implemented",
+    )
     failure = only_failure(node.run(transport="cri"))
     assert "crictl checkpoint failed: rpc error" in failure["msg"] and failure["diagnosis"][0]["remedy"]
     assert failure["paused"]["found"] is False
-    failure = only_failure(node.run(transport="cri", pods=[{"namespace": "default", "name": "counter", "containers": ["x"]}]))
-    assert failure["msg"] == "the container runtime of this node runs no container x of pod default/counter; it runs counter"
+    failure = only_failure(
+        node.run(transport="cri", pods=[{"namespace": "default", "name": "counter", "containers": ["x"]}])
+    )
+    assert (
+        failure["msg"]
+        == "the container runtime of this node runs no container x of pod default/counter; it runs counter"
+    )
 
 
 def test_cri_without_crictl(tmp_path):
@@ -348,14 +418,18 @@ def test_through_the_api_server_from_elsewhere(tmp_path):
     def send(method, url, **kwargs):
         seen.append(url)
         if "/proxy/checkpoint/" in url:
-            return node.kubelet.success("/var/lib/kubelet/checkpoints/checkpoint-counter_default-counter-2026-11-21T12:00:01Z.tar")
+            return node.kubelet.success(
+                "/var/lib/kubelet/checkpoints/checkpoint-counter_default-counter-2026-11-21T12:00:01Z.tar"
+            )
         if url.endswith("/pods/moved"):
             return Answer(200, {}, json.dumps(pod_object("default", "moved", ["c"], node="node2")).encode())
         if url.endswith("/pods/nowhere"):
             return Answer(404, {}, b"{}")
         return Answer(200, {}, json.dumps({"items": node.pods}).encode())
 
-    params = dict.fromkeys("namespace label_selectors field_selectors containers cluster timeout deadline max_age".split())
+    params = dict.fromkeys(
+        "namespace label_selectors field_selectors containers cluster timeout deadline max_age".split()
+    )
     params.update(
         transport="api_proxy",
         checkpoint_dir="/var/lib/kubelet/checkpoints",
@@ -365,11 +439,15 @@ def test_through_the_api_server_from_elsewhere(tmp_path):
         authorization_wait=0,
         node="node1",
     )
-    params["pods"] = ONE + [{"namespace": "default", "name": name, "containers": ["c"]} for name in ("moved", "nowhere")]
+    params["pods"] = ONE + [
+        {"namespace": "default", "name": name, "containers": ["c"]} for name in ("moved", "nowhere")
+    ]
     result = run(params, Tools(KubeletClient(send, "https://api", node="node1"), None, node.locks), False)
     entry = result["checkpoints"][0]
     assert entry["verified"] is False and entry["record"] is None and entry["sha256"] is None and entry["changed"]
-    assert [failure["msg"] for failure in result["failures"]][0] == "pod default/moved is on node node2, not on the node that was asked"
+    assert [failure["msg"] for failure in result["failures"]][
+        0
+    ] == "pod default/moved is on node node2, not on the node that was asked"
     assert result["failures"][1]["msg"].startswith("there is no pod nowhere")
     assert "https://api/api/v1/pods?fieldSelector=spec.nodeName%3Dnode1" in seen
 
@@ -381,7 +459,9 @@ def test_check_mode_has_the_same_keys_and_no_effect(tmp_path):
     node = Node(tmp_path)
     predicted = node.run(check_mode=True)
     assert node.files() == [] and not os.path.exists(node.locks)
-    assert [call[1] for call in node.kubelet.checkpoint_calls] == ["/checkpoint/default/counter/container-checkpoint-probe-that-no-container-is-named-after"]
+    assert [call[1] for call in node.kubelet.checkpoint_calls] == [
+        "/checkpoint/default/counter/container-checkpoint-probe-that-no-container-is-named-after"
+    ]
     done = node.run()
     assert set(predicted) == set(done) and set(predicted["checkpoints"][0]) == set(done["checkpoints"][0])
     assert predicted["changed"] is done["changed"] is True
@@ -403,7 +483,7 @@ def test_check_mode_with_max_age(tmp_path):
     assert node.run(max_age=60, check_mode=True)["changed"] is False
 
 
-# -- 403 and other answers ------------------------------------------------------------------------------------------------
+# -- 403 and other answers -------------------------------------------------------------------------------------------
 
 
 def test_403_is_tried_again_for_a_while(tmp_path):
@@ -433,7 +513,9 @@ def test_a_transient_failure_is_tried_again(tmp_path, quick):
 
     def once(kubelet, path):
         if texts:
-            return Answer(500, {}, ("checkpointing of default/counter/counter failed (rpc error: %s)" % texts.pop()).encode())
+            return Answer(
+                500, {}, ("checkpointing of default/counter/counter failed (rpc error: %s)" % texts.pop()).encode()
+            )
         kubelet.write(path, named_archive(*NAME, container_id=container_id(*NAME)))
         return None
 
@@ -442,8 +524,17 @@ def test_a_transient_failure_is_tried_again(tmp_path, quick):
 
 
 def test_a_lasting_failure_is_not(tmp_path, quick):
-    node = Node(tmp_path, special={"default/counter/counter": lambda kubelet, path: Answer(
-        500, {}, b"checkpointing of default/counter/counter failed (rpc error: code = Unimplemented desc = method CheckpointContainer not implemented)")})
+    node = Node(
+        tmp_path,
+        special={
+            "default/counter/counter": lambda kubelet, path: Answer(
+                500,
+                {},
+                b"checkpointing of default/counter/counter failed (rpc error: code = Unimplemented desc = method"
+                b" CheckpointContainer not implemented)",
+            )
+        },
+    )
     failure = only_failure(node.run())
     assert failure["http_status"] == 500 and failure["diagnosis"] and "Remedy: " in failure["msg"]
     assert len(node.kubelet.checkpoint_calls) == 1
@@ -471,7 +562,11 @@ def test_timeout_with_a_paused_container_is_repaired_and_reported(tmp_path, quic
     node = Node(tmp_path, runtime=True, special={"default/counter/counter": timing_out})
     node.runtime.paused.add(container_id(*NAME))
     failure = only_failure(node.run())
-    assert failure["paused"] == {"found": True, "resumed": True, "msg": "the container default/counter/counter was left paused and was resumed"}
+    assert failure["paused"] == {
+        "found": True,
+        "resumed": True,
+        "msg": "the container default/counter/counter was left paused and was resumed",
+    }
     assert node.runtime.resumed == [container_id(*NAME)]
     assert failure["msg"].startswith("the checkpoint of default/counter/counter was not finished within 180 s")
     assert "Afterwards: the container default/counter/counter was left paused and was resumed." in failure["msg"]
@@ -483,7 +578,9 @@ def test_deadline_of_the_runtime_leaves_it_paused(tmp_path, quick):
         b"checkpointing of default/counter/counter failed (rpc error: code = DeadlineExceeded desc = stream terminated "
         b"by RST_STREAM with error code: CANCEL)"
     )
-    node = Node(tmp_path, runtime=True, special={"default/counter/counter": lambda kubelet, path: Answer(500, {}, text)})
+    node = Node(
+        tmp_path, runtime=True, special={"default/counter/counter": lambda kubelet, path: Answer(500, {}, text)}
+    )
     node.runtime.paused.add(container_id(*NAME))
     failure = only_failure(node.run())
     assert failure["paused"]["resumed"] and failure["http_status"] == 500 and failure["diagnosis"]
@@ -546,8 +643,14 @@ def links_to(target):
         (writes(member("../../x", b"1") + GOOD), "leads out of it"),
         (writes(member("status.dump", b"[" * 9999) + GOOD), "nested deeper than 64 levels|not valid JSON"),
         (writes(member("status.dump", b" " * (2 << 20)) + GOOD), "at most 1048576 are accepted"),
-        (writes(named_archive("default", "counter", "other", container_id(*NAME))), "inside it, container is 'other', not 'counter'"),
-        (writes(named_archive("prod", "counter", "counter", container_id(*NAME))), "inside it, namespace is 'prod', not 'default'"),
+        (
+            writes(named_archive("default", "counter", "other", container_id(*NAME))),
+            "inside it, container is 'other', not 'counter'",
+        ),
+        (
+            writes(named_archive("prod", "counter", "counter", container_id(*NAME))),
+            "inside it, namespace is 'prod', not 'default'",
+        ),
         (writes(named_archive(*NAME, container_id="c" * 64)), "inside it, container id is '%s', not" % ("c" * 64)),
         (links_to("/etc/passwd"), "is not a regular file"),
         (lambda kubelet, path: None, "which the answer names, is not there"),
@@ -579,7 +682,9 @@ def test_bad_archives_get_no_record(tmp_path, quick, special, text):
 )
 def test_answers_with_a_path_outside_are_refused(tmp_path, quick, path):
     node = Node(tmp_path)
-    node.kubelet.special["default/counter/counter"] = lambda kubelet, unused: kubelet.success(path.replace("%s", node.directory))
+    node.kubelet.special["default/counter/counter"] = lambda kubelet, unused: kubelet.success(
+        path.replace("%s", node.directory)
+    )
     failure = only_failure(node.run())
     assert "is not a file in the checkpoint directory %s. It was not touched" % node.directory in failure["msg"]
     assert node.files() == []
@@ -599,7 +704,7 @@ def test_an_archive_that_still_grows_is_waited_for(tmp_path):
         def write():
             with open(path, "wb") as stream:
                 for start in range(0, len(GOOD), 4096):
-                    stream.write(GOOD[start:start + 4096])
+                    stream.write(GOOD[start : start + 4096])
                     stream.flush()
                     time.sleep(0.1)
 
@@ -610,7 +715,11 @@ def test_an_archive_that_still_grows_is_waited_for(tmp_path):
     node = Node(tmp_path, special={"default/counter/counter": slowly})
     entry = node.run()["checkpoints"][0]
     writers[0].join()
-    assert entry["size"] == len(GOOD) and entry["sha256"] == hashlib.sha256(GOOD).hexdigest() and entry["stages"]["wait"] > 0.1
+    assert (
+        entry["size"] == len(GOOD)
+        and entry["sha256"] == hashlib.sha256(GOOD).hexdigest()
+        and entry["stages"]["wait"] > 0.1
+    )
 
 
 def test_an_old_archive_is_not_taken_for_the_new_one(tmp_path):

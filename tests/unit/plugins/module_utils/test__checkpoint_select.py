@@ -9,7 +9,11 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._c
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError
 
 POD = {
-    "metadata": {"name": "web-1", "namespace": "shop", "labels": {"app": "web", "example.com/tier": "front", "empty": ""}},
+    "metadata": {
+        "name": "web-1",
+        "namespace": "shop",
+        "labels": {"app": "web", "example.com/tier": "front", "empty": ""},
+    },
     "spec": {"nodeName": "node1", "hostNetwork": True},
     "status": {"phase": "Running"},
 }
@@ -18,10 +22,30 @@ POD = {
 @pytest.mark.parametrize(
     "label,expected",
     [
-        ("app=web", True), ("app==web", True), ("app = web", True), ("app=api", False), ("app!=web", False), ("app!=api", True), ("none!=x", True),
-        ("none=x", False), ("app", True), ("!app", False), ("!none", True), ("! none", True), ("none", False), ("empty=", True), ("app=", False),
-        ("app in (web)", True), ("app in (api, web)", True), ("app in (api,)", False), ("app notin (api)", True), ("app notin (web)", False),
-        ("none notin (x)", True), ("none in (x)", False), ("example.com/tier=front", True), ("app=web,example.com/tier in (front,back),!none", True),
+        ("app=web", True),
+        ("app==web", True),
+        ("app = web", True),
+        ("app=api", False),
+        ("app!=web", False),
+        ("app!=api", True),
+        ("none!=x", True),
+        ("none=x", False),
+        ("app", True),
+        ("!app", False),
+        ("!none", True),
+        ("! none", True),
+        ("none", False),
+        ("empty=", True),
+        ("app=", False),
+        ("app in (web)", True),
+        ("app in (api, web)", True),
+        ("app in (api,)", False),
+        ("app notin (api)", True),
+        ("app notin (web)", False),
+        ("none notin (x)", True),
+        ("none in (x)", False),
+        ("example.com/tier=front", True),
+        ("app=web,example.com/tier in (front,back),!none", True),
         ("app=web,none", False),
     ],
 )
@@ -32,8 +56,14 @@ def test_labels(label, expected):
 @pytest.mark.parametrize(
     "field,expected",
     [
-        ("metadata.name=web-1", True), ("metadata.name==web-1", True), ("metadata.name!=web-1", False), ("metadata.namespace=shop", True),
-        ("status.phase=Running,spec.nodeName=node1", True), ("status.phase!=Running", False), ("spec.hostNetwork=true", True), ("status.podIP=", True),
+        ("metadata.name=web-1", True),
+        ("metadata.name==web-1", True),
+        ("metadata.name!=web-1", False),
+        ("metadata.namespace=shop", True),
+        ("status.phase=Running,spec.nodeName=node1", True),
+        ("status.phase!=Running", False),
+        ("spec.hostNetwork=true", True),
+        ("status.podIP=", True),
         ("spec.nodeName = node2", False),
     ],
 )
@@ -48,7 +78,10 @@ def test_all_must_match():
     assert not selector(["app"], [])({"metadata": {"labels": None}})
 
 
-@pytest.mark.parametrize("label", ["", "a=b=c", "=x", "a in", "a in b", "a in (b", "a in (b c)", "-a=b", "a=b c", "a>1", "x/y/z=1", "a=" + "v" * 64])
+@pytest.mark.parametrize(
+    "label",
+    ["", "a=b=c", "=x", "a in", "a in b", "a in (b", "a in (b c)", "-a=b", "a=b c", "a>1", "x/y/z=1", "a=" + "v" * 64],
+)
 def test_labels_that_cannot_be_understood(label):
     with pytest.raises(InputError, match="cannot be understood"):
         selector([label], [])

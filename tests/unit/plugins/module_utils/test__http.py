@@ -79,7 +79,9 @@ def test_streamed_upload_and_download():
 
     received = bytearray()
     with serving(give_back) as url:
-        answer = HttpClient().send("PUT", url, headers={"Content-Length": "140000"}, body=iter(blocks), sink=received.extend)
+        answer = HttpClient().send(
+            "PUT", url, headers={"Content-Length": "140000"}, body=iter(blocks), sink=received.extend
+        )
     assert answer.body == b"" and bytes(received) == b"".join(blocks)
 
 
@@ -118,7 +120,12 @@ def test_an_early_answer_to_a_broken_upload_is_read():
         peer.close()
 
     threading.Thread(target=refuse, daemon=True).start()
-    answer = HttpClient().send("PUT", "http://127.0.0.1:%d/" % listener.getsockname()[1], headers={"Content-Length": str(1 << 24)}, body=[b"x" * (1 << 24)])
+    answer = HttpClient().send(
+        "PUT",
+        "http://127.0.0.1:%d/" % listener.getsockname()[1],
+        headers={"Content-Length": str(1 << 24)},
+        body=[b"x" * (1 << 24)],
+    )
     listener.close()
     assert (answer.status, answer.body) == (413, b"big")
 
@@ -128,7 +135,11 @@ def test_unreachable():
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     msg = fails(HttpClient(), "https://127.0.0.1:%d/x?secret=1" % port, "refused")
-    assert msg == "no answer from https://127.0.0.1:%d: the connection was refused; nothing listens there, or a firewall refuses it" % port
+    assert (
+        msg
+        == "no answer from https://127.0.0.1:%d: the connection was refused; nothing listens there, or a firewall"
+        " refuses it" % port
+    )
     assert "the host name cannot be resolved" in fails(HttpClient(), "https://no-such-host.invalid/", "dns")
 
 
@@ -188,8 +199,13 @@ def test_pinned_fingerprint(pki):
         echo(handler)
 
     with serving(note, pki.path("othername.pem"), pki.path("othername.key")) as url:
-        colons = ":".join(fingerprint[i:i + 2] for i in range(0, 64, 2)).upper()
-        assert HttpClient(Tls(fingerprint="SHA256:" + colons)).send("GET", url, headers={"Authorization": "Bearer a"}).status == 200
+        colons = ":".join(fingerprint[i : i + 2] for i in range(0, 64, 2)).upper()
+        assert (
+            HttpClient(Tls(fingerprint="SHA256:" + colons))
+            .send("GET", url, headers={"Authorization": "Bearer a"})
+            .status
+            == 200
+        )
         msg = fails(HttpClient(Tls(fingerprint="0" * 64)), url, "fingerprint", headers={"Authorization": "Bearer b"})
     assert "SHA-256 of the one presented: %s" % fingerprint in msg
     assert seen == ["Bearer a"]
@@ -197,8 +213,11 @@ def test_pinned_fingerprint(pki):
 
 def test_client_certificate(pki):
     with serving(echo, pki.path("server.pem"), pki.path("server.key"), client_ca=pki.path("ca.pem")) as url:
+
         def client(name):
-            return HttpClient(Tls(ca_cert=pki.path("ca.pem"), client_cert=pki.path(name + ".pem"), client_key=pki.path(name + ".key")))
+            return HttpClient(
+                Tls(ca_cert=pki.path("ca.pem"), client_cert=pki.path(name + ".pem"), client_key=pki.path(name + ".key"))
+            )
 
         assert client("client").send("GET", url).status == 200
         with pytest.raises(TransportError) as caught:
@@ -214,7 +233,10 @@ def test_unusable_files(pki, tmp_path):
         (Tls(ca_cert="/no/such.pem"), "ca_cert /no/such.pem cannot be read: No such file"),
         (Tls(ca_cert=str(garbage)), "holds no certificate in PEM format"),
         (Tls(client_cert=str(garbage)), "cannot be used"),
-        (Tls(client_cert=pki.path("client.pem"), client_key=pki.path("server.key")), "cannot be used: key values mismatch"),
+        (
+            Tls(client_cert=pki.path("client.pem"), client_key=pki.path("server.key")),
+            "cannot be used: key values mismatch",
+        ),
     ):
         with pytest.raises(InputError, match=text):
             HttpClient(tls).send("GET", "https://127.0.0.1:1/")

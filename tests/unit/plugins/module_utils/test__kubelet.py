@@ -8,9 +8,18 @@ import os
 
 import pytest
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import DeadlineError, HttpStatusError, InputError, TransportError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    DeadlineError,
+    HttpStatusError,
+    InputError,
+    TransportError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import PROBE_CONTAINER, KubeletClient, is_forbidden
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import (
+    PROBE_CONTAINER,
+    KubeletClient,
+    is_forbidden,
+)
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.answers import KUBELET, recorded
 
 REAL = recorded()
@@ -50,11 +59,17 @@ def error(outcome, **kwargs):
 
 def test_success():
     kubelet, send = client(real("success"))
-    assert kubelet.checkpoint("default", "counter", "counter", 150, 210.0) == (
-        "/var/lib/kubelet/checkpoints/checkpoint-counter_default-counter-2026-11-21T13:00:27Z.tar"
+    assert (
+        kubelet.checkpoint("default", "counter", "counter", 150, 210.0)
+        == "/var/lib/kubelet/checkpoints/checkpoint-counter_default-counter-2026-11-21T13:00:27Z.tar"
     )
     assert send.calls == [
-        ("POST", URL + "/checkpoint/default/counter/counter?timeout=150", {"Accept": "application/json", "Authorization": "Bearer t"}, 210.0)
+        (
+            "POST",
+            URL + "/checkpoint/default/counter/counter?timeout=150",
+            {"Accept": "application/json", "Authorization": "Bearer t"},
+            210.0,
+        )
     ]
 
 
@@ -94,13 +109,17 @@ def test_the_nodes_name_is_checked():
 def test_401(title):
     exc = error(real(title))
     assert exc.status == 401 and exc.details["http_status"] == 401
-    assert exc.msg.startswith("the kubelet at https://127.0.0.1:10250 does not accept our credentials (401 Unauthorized)")
+    assert exc.msg.startswith(
+        "the kubelet at https://127.0.0.1:10250 does not accept our credentials (401 Unauthorized)"
+    )
     assert "authentication.webhook.enabled" in exc.msg
 
 
 def test_401_of_the_api_server():
     body = json.dumps({"kind": "Status", "message": "Unauthorized", "code": 401}).encode()
-    assert error(Answer(401, {}, body), url=API, node="node1").msg.startswith("the API server https://api.example:6443 does not accept our credentials")
+    assert error(Answer(401, {}, body), url=API, node="node1").msg.startswith(
+        "the API server https://api.example:6443 does not accept our credentials"
+    )
 
 
 def test_403_shows_the_missing_rule():
@@ -125,7 +144,10 @@ def test_403_of_an_old_kubelet():
 
 
 def test_403_by_the_api_server():
-    message = 'nodes "node1" is forbidden: User "jane" cannot create resource "nodes/proxy" in API group "" at the cluster scope'
+    message = (
+        'nodes "node1" is forbidden: User "jane" cannot create resource "nodes/proxy" in API group "" at the cluster'
+        " scope"
+    )
     exc = error(Answer(403, {}, json.dumps({"kind": "Status", "message": message}).encode()), url=API, node="node1")
     assert "user 'jane' may not create nodes/proxy" in exc.msg
 
@@ -137,12 +159,18 @@ def test_403_for_the_list_of_pods():
 
 
 def test_403_in_unknown_words():
-    assert error(Answer(403, {}, b"go away")).msg == "the kubelet at https://127.0.0.1:10250 refused the checkpoint of default/counter/counter (403): go away"
+    assert (
+        error(Answer(403, {}, b"go away")).msg
+        == "the kubelet at https://127.0.0.1:10250 refused the checkpoint of default/counter/counter (403): go away"
+    )
 
 
 def test_404_pod():
     msg = error(real("unknown pod")).msg
-    assert msg.startswith("there is no pod counter in namespace default on this node") and "kubectl get pod -n default counter -o wide" in msg
+    assert (
+        msg.startswith("there is no pod counter in namespace default on this node")
+        and "kubectl get pod -n default counter -o wide" in msg
+    )
 
 
 def test_404_container():
@@ -152,7 +180,9 @@ def test_404_container():
 
 def test_404_gate():
     msg = error(Answer(404, {}, b"404 page not found\n")).msg
-    assert "has no checkpoint endpoint" in msg and "ContainerCheckpoint: true" in msg and "enableDebuggingHandlers" in msg
+    assert (
+        "has no checkpoint endpoint" in msg and "ContainerCheckpoint: true" in msg and "enableDebuggingHandlers" in msg
+    )
 
 
 def test_404_timeout():
@@ -177,9 +207,17 @@ def test_400_plain_http():
 
 
 def test_502_through_the_api_server():
-    body = json.dumps({"kind": "Status", "message": "error trying to reach service: dial tcp 10.0.0.5:10250: connect: no route to host"}).encode()
+    body = json.dumps(
+        {
+            "kind": "Status",
+            "message": "error trying to reach service: dial tcp 10.0.0.5:10250: connect: no route to host",
+        }
+    ).encode()
     msg = error(Answer(503, {}, body), url=API, node="node1").msg
-    assert msg.startswith("the API server https://api.example:6443 cannot reach the kubelet of node node1 (503)") and "no route to host" in msg
+    assert (
+        msg.startswith("the API server https://api.example:6443 cannot reach the kubelet of node node1 (503)")
+        and "no route to host" in msg
+    )
 
 
 def failed(inner):
@@ -191,9 +229,15 @@ def failed(inner):
     [
         (failed("container counter not found"), "the container of default/counter/counter does not run"),
         (failed("rpc error: code = Unimplemented desc = method CheckpointContainer not implemented"), "containerd"),
-        (failed("rpc error: code = DeadlineExceeded desc = stream terminated by RST_STREAM with error code: CANCEL"), "timeout"),
+        (
+            failed("rpc error: code = DeadlineExceeded desc = stream terminated by RST_STREAM with error code: CANCEL"),
+            "timeout",
+        ),
         (real("timeout=-1"), "refused the timeout"),
-        (Answer(500, {}, b"Authorization error (user=u, verb=create, resource=nodes, subresource(s)=[checkpoint])"), "is that reachable from the node?"),
+        (
+            Answer(500, {}, b"Authorization error (user=u, verb=create, resource=nodes, subresource(s)=[checkpoint])"),
+            "is that reachable from the node?",
+        ),
         (Answer(500, {}, b"something new"), "with HTTP 500: something new"),
         (Answer(500, {}, b""), "with HTTP 500: (no text)"),
     ],
@@ -237,17 +281,31 @@ def test_strange_success(body):
 
 def test_our_own_deadline():
     with pytest.raises(DeadlineError) as caught:
-        client(TransportError("no answer from x: nothing came back", transport="timeout"))[0].checkpoint("default", "counter", "counter", 120, 180.0)
-    assert caught.value.msg == (
-        "the checkpoint of default/counter/counter was not finished within 180 s (timeout 120 s). The container may have been left paused"
+        client(TransportError("no answer from x: nothing came back", transport="timeout"))[0].checkpoint(
+            "default", "counter", "counter", 120, 180.0
+        )
+    assert (
+        caught.value.msg
+        == "the checkpoint of default/counter/counter was not finished within 180 s (timeout 120 s). The container may"
+        " have been left paused"
     )
 
 
-@pytest.mark.parametrize("kind,text", [("refused", "Is the kubelet running"), ("tls_ca", "serving_cert: /var/lib/kubelet/pki/kubelet.crt"),
-                                       ("tls_host", "made out for the node's name only"), ("tls_protocol", "10250"), ("dns", "x")])
+@pytest.mark.parametrize(
+    "kind,text",
+    [
+        ("refused", "Is the kubelet running"),
+        ("tls_ca", "kubelet_serving_cert: /var/lib/kubelet/pki/kubelet.crt"),
+        ("tls_host", "made out for the node's name only"),
+        ("tls_protocol", "10250"),
+        ("dns", "x"),
+    ],
+)
 def test_transport_errors_say_what_to_do(kind, text):
     with pytest.raises(TransportError) as caught:
-        client(TransportError("no answer from x", transport=kind))[0].checkpoint("default", "counter", "counter", 120, 180)
+        client(TransportError("no answer from x", transport=kind))[0].checkpoint(
+            "default", "counter", "counter", 120, 180
+        )
     assert text in caught.value.msg and caught.value.details["transport"] == kind
 
 
@@ -261,7 +319,9 @@ def test_pods():
 
 
 def test_pods_through_the_api_server():
-    kubelet, send = client(Answer(200, {}, b'{"items": [{"metadata": {"name": "a", "namespace": "ns"}}]}'), url=API, node="node1")
+    kubelet, send = client(
+        Answer(200, {}, b'{"items": [{"metadata": {"name": "a", "namespace": "ns"}}]}'), url=API, node="node1"
+    )
     assert len(kubelet.pods("ns")) == 1
     assert send.calls[0][1] == API + "/api/v1/namespaces/ns/pods?fieldSelector=spec.nodeName%3Dnode1"
     kubelet.pods()
@@ -284,7 +344,9 @@ def test_pods_errors():
 
 
 def test_one_pod_from_the_api_server():
-    kubelet, send = client(Answer(200, {}, b'{"metadata": {"name": "a"}, "spec": {"nodeName": "node2"}}'), url=API, node="node1")
+    kubelet, send = client(
+        Answer(200, {}, b'{"metadata": {"name": "a"}, "spec": {"nodeName": "node2"}}'), url=API, node="node1"
+    )
     assert kubelet.pod("ns", "a")["spec"]["nodeName"] == "node2"
     assert send.calls[0][1] == API + "/api/v1/namespaces/ns/pods/a"
     assert client(Answer(404, {}, b"{}"), url=API, node="node1")[0].pod("ns", "a") is None
@@ -297,8 +359,13 @@ def test_the_probe_has_no_effect_and_tells_all():
     kubelet.probe("default", "counter")
     assert send.calls[0][:2] == ("POST", "%s/checkpoint/default/counter/%s" % (URL, PROBE_CONTAINER))
     assert len(PROBE_CONTAINER) <= 63
-    for answer, text in ((real("unknown pod"), "there is no pod counter"), (real("token without the right"), "nodes/checkpoint"),
-                         (real("no token"), "401"), (Answer(404, {}, b"404 page not found"), "no checkpoint endpoint"), (real("success"), "HTTP 200")):
+    for answer, text in (
+        (real("unknown pod"), "there is no pod counter"),
+        (real("token without the right"), "nodes/checkpoint"),
+        (real("no token"), "401"),
+        (Answer(404, {}, b"404 page not found"), "no checkpoint endpoint"),
+        (real("success"), "HTTP 200"),
+    ):
         with pytest.raises(HttpStatusError, match=text):
             client(answer)[0].probe("default", "counter")
 

@@ -9,8 +9,14 @@ import time
 
 import pytest
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, DeadlineError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._lock import container_lock, lock_directory
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    CheckpointError,
+    DeadlineError,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._lock import (
+    container_lock,
+    lock_directory,
+)
 
 KEY = "default/counter/counter"
 
@@ -36,7 +42,11 @@ def test_another_process_has_to_wait(directory):
         with pytest.raises(DeadlineError) as caught:
             with container_lock(KEY, 0.2, directory):
                 pass
-        assert caught.value.msg == "another process on this machine is making a checkpoint of default/counter/counter, and has not finished within 0.2 s"
+        assert (
+            caught.value.msg
+            == "another process on this machine is making a checkpoint of default/counter/counter, and has not finished"
+            " within 0.2 s"
+        )
         with container_lock("default/counter/other", 0, directory):
             pass
         release.set()

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, HttpStatusError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    CheckpointError,
+    HttpStatusError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail, failure
 
 
@@ -26,4 +29,8 @@ def test_message_details_and_partial_result():
 
 
 def test_the_exceptions_own_diagnosis_is_kept():
-    assert failure(CheckpointError("x", diagnosis=[{"id": "a"}]), changed=False) == {"msg": "x", "changed": False, "diagnosis": [{"id": "a"}]}
+    assert failure(CheckpointError("x", diagnosis=[{"id": "a"}]), changed=False) == {
+        "msg": "x",
+        "changed": False,
+        "diagnosis": [{"id": "a"}],
+    }

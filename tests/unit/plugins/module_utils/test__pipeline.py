@@ -9,7 +9,12 @@ import os
 import pytest
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, DeadlineError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import FileState, iter_file, stream_file, verify_archive
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import (
+    FileState,
+    iter_file,
+    stream_file,
+    verify_archive,
+)
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import archive, fixture
 
 
@@ -31,7 +36,9 @@ def test_one_read(path, monkeypatch):
     """The bytes are read from the disk once, although three parties get them."""
     read = []
     real_open = os.open
-    monkeypatch.setattr(os, "open", lambda name, *args, **kwargs: (read.append(name), real_open(name, *args, **kwargs))[1])
+    monkeypatch.setattr(
+        os, "open", lambda name, *args, **kwargs: (read.append(name), real_open(name, *args, **kwargs))[1]
+    )
     counted = []
     verify_archive(path, extra_sinks=[lambda chunk: counted.append(len(chunk))])
     assert read == [path] and sum(counted) == len(archive())
@@ -55,7 +62,9 @@ def disturbed(path, action, block=1000):
 
 
 def test_truncated_under_us(path):
-    assert disturbed(path, lambda: os.truncate(path, 1500)).startswith("%s was truncated while it was read (1500 of " % path)
+    assert disturbed(path, lambda: os.truncate(path, 1500)).startswith(
+        "%s was truncated while it was read (1500 of " % path
+    )
 
 
 def test_growing_under_us(path):

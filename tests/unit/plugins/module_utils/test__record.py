@@ -20,7 +20,14 @@ POD = {
         "name": "counter",
         "ownerReferences": [
             {"kind": "Other", "name": "x"},
-            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "counter-5d4", "uid": "u1", "controller": True, "blockOwnerDeletion": True},
+            {
+                "apiVersion": "apps/v1",
+                "kind": "ReplicaSet",
+                "name": "counter-5d4",
+                "uid": "u1",
+                "controller": True,
+                "blockOwnerDeletion": True,
+            },
         ],
     },
     "spec": {"containers": [{"name": "counter", "env": [{"name": "TOKEN", "value": "do-not-show"}]}]},
@@ -28,18 +35,27 @@ POD = {
 
 
 def make(name="containerd-counter-counter", **kwargs):
-    return _record.build(fixture(name), verify_archive(fixture(name)), node="node1", pod=POD, stages={"call": 0.25}, **kwargs)
+    return _record.build(
+        fixture(name), verify_archive(fixture(name)), node="node1", pod=POD, stages={"call": 0.25}, **kwargs
+    )
 
 
 def test_the_contract():
     record = make(engine_version="v2.1.9")
     assert sorted(record) == sorted(
-        "schema id source engine oci_runtime criu kernel arch cpu base_image archive created_at checkpointed_at stages frozen unfrozen_after_dump_ms "
-        "mounts credentials tool_version".split()
+        "schema id source engine oci_runtime criu kernel arch cpu base_image archive created_at checkpointed_at stages"
+        " frozen unfrozen_after_dump_ms mounts credentials tool_version".split()
     )
-    assert set("cluster node namespace pod pod_uid owner container container_id restart_count".split()) <= set(record["source"])
+    assert set("cluster node namespace pod pod_uid owner container container_id restart_count".split()) <= set(
+        record["source"]
+    )
     assert record["schema"] == 1
-    assert record["source"]["owner"] == {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "counter-5d4", "uid": "u1"}
+    assert record["source"]["owner"] == {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": "counter-5d4",
+        "uid": "u1",
+    }
     assert record["engine"] == {"name": "containerd", "version": "v2.1.9"}
     assert sorted(record["archive"]) == ["bytes", "name", "sha256", "stored_sha256"]
     assert record["archive"]["bytes"] == os.path.getsize(fixture("containerd-counter-counter"))
@@ -77,8 +93,10 @@ def damaged(change):
 
 
 def test_a_newer_schema_is_refused():
-    assert damaged(lambda record: record.update(schema=2)) == (
-        "record /x.record.json has schema 2, and this version of the collection reads up to 1; use the version that wrote it or a newer one"
+    assert (
+        damaged(lambda record: record.update(schema=2))
+        == "record /x.record.json has schema 2, and this version of the collection reads up to 1; use the version that"
+        " wrote it or a newer one"
     )
 
 
@@ -100,8 +118,17 @@ def test_damaged_records(change, text):
     assert text in damaged(change)
 
 
-@pytest.mark.parametrize("content,text", [(b"", "not valid JSON"), (b"{", "not valid JSON"), (b"[]", "no schema number"), (b"\xff", "not valid JSON"),
-                                          (b"[" * 200000, "not valid JSON"), (b" " * 5000000, "this is not a record")])
+@pytest.mark.parametrize(
+    "content,text",
+    [
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"[]", "no schema number"),
+        (b"\xff", "not valid JSON"),
+        (b"[" * 200000, "not valid JSON"),
+        (b" " * 5000000, "this is not a record"),
+    ],
+)
 def test_damaged_files(tmp_path, content, text):
     path = tmp_path / "r.json"
     path.write_bytes(content)

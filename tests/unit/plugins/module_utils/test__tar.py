@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._tar import TarParser
-from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import END, header, member, pax_record
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import (
+    END,
+    header,
+    member,
+    pax_record,
+)
 
 
 def parse(data, split=4096):
@@ -26,7 +31,7 @@ def parse(data, split=4096):
 
     parser = TarParser(on_member)
     for start in range(0, len(data), split):
-        parser.feed(data[start:start + split])
+        parser.feed(data[start : start + split])
     parser.finish()
     return [(name, kind, size, link, bytes(content)) for name, kind, size, link, content in found]
 
@@ -44,7 +49,11 @@ def test_names_from_the_prefix_field():
 
 def test_gnu_long_name():
     name = "checkpoint/" + "x" * 300
-    data = member("././@LongLink", name.encode() + b"\0", kind=b"L", magic=b"ustar  \0") + member("checkpoint/xxx", b"abc", magic=b"ustar  \0") + END
+    data = (
+        member("././@LongLink", name.encode() + b"\0", kind=b"L", magic=b"ustar  \0")
+        + member("checkpoint/xxx", b"abc", magic=b"ustar  \0")
+        + END
+    )
     assert parse(data) == [(name, "file", 3, "", b"abc")]
 
 
@@ -70,7 +79,11 @@ def test_v7_directory_by_name():
 
 def test_links_and_devices_are_reported_to_the_caller():
     data = member("l", kind=b"2", link=b"/etc/shadow") + member("d", kind=b"3") + member("f", kind=b"6") + END
-    assert [(entry[1], entry[3]) for entry in parse(data)] == [("symbolic link", "/etc/shadow"), ("character device", ""), ("fifo", "")]
+    assert [(entry[1], entry[3]) for entry in parse(data)] == [
+        ("symbolic link", "/etc/shadow"),
+        ("character device", ""),
+        ("fifo", ""),
+    ]
 
 
 def test_more_zeros_after_the_end_marker_are_padding():
@@ -103,7 +116,10 @@ GOOD = member("a", b"1")
         (member("x", pax_record("path", b"a\0b"), kind=b"x") + GOOD + END, "NUL byte"),
         (member("x", pax_record("path", b"\xff"), kind=b"x") + GOOD + END, "not UTF-8"),
         (member("x", pax_record("path", b""), kind=b"x") + GOOD + END, "empty or given twice"),
-        (member("x", pax_record("path", b"a") + pax_record("path", b"b"), kind=b"x") + GOOD + END, "empty or given twice"),
+        (
+            member("x", pax_record("path", b"a") + pax_record("path", b"b"), kind=b"x") + GOOD + END,
+            "empty or given twice",
+        ),
         (member("x", pax_record("size", b"-5"), kind=b"x") + GOOD + END, "not a number"),
         (member("x", b"nonsense", kind=b"x") + GOOD + END, "pax header is malformed"),
         (member("x", b"9999999 path=a\n", kind=b"x") + GOOD + END, "pax header is malformed"),
@@ -148,9 +164,17 @@ def test_skip_must_be_what_can_be_skipped():
     assert parser.offset == 512 + 1024 + 1024
 
 
-NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF, blacklist_categories=("Cs", "Cc"), blacklist_characters="/"), min_size=1, max_size=120)
+NAMES = st.text(
+    st.characters(min_codepoint=33, max_codepoint=0x2FFF, blacklist_categories=("Cs", "Cc"), blacklist_characters="/"),
+    min_size=1,
+    max_size=120,
+)
 MEMBERS = st.lists(
-    st.tuples(st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.sampled_from(["file", "directory", "symlink"]), st.binary(max_size=1500)),
+    st.tuples(
+        st.lists(NAMES, min_size=1, max_size=3).map("/".join),
+        st.sampled_from(["file", "directory", "symlink"]),
+        st.binary(max_size=1500),
+    ),
     max_size=6,
 )
 
@@ -179,15 +203,24 @@ def test_agrees_with_tarfile_at_any_split(members, tar_format, split):
             content = tar.extractfile(info).read() if info.isfile() else b""
             kind = "file" if info.isfile() else "directory" if info.isdir() else "symbolic link"
             expected.append((info.name, kind, len(content), info.linkname, content))
-    assert [(name.rstrip("/") if kind == "directory" else name, kind, size, link, content) for name, kind, size, link, content in parse(data, split)] == [
-        (name.rstrip("/") if kind == "directory" else name, kind, size, link, content) for name, kind, size, link, content in expected
+    assert [
+        (name.rstrip("/") if kind == "directory" else name, kind, size, link, content)
+        for name, kind, size, link, content in parse(data, split)
+    ] == [
+        (name.rstrip("/") if kind == "directory" else name, kind, size, link, content)
+        for name, kind, size, link, content in expected
     ]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(st.data())
 def test_damaged_bytes_never_crash(data):
-    good = bytearray(member("x", pax_record("path", b"long/name"), kind=b"x") + member("a", b"1" * 700) + member("b/", kind=b"5") + END)
+    good = bytearray(
+        member("x", pax_record("path", b"long/name"), kind=b"x")
+        + member("a", b"1" * 700)
+        + member("b/", kind=b"5")
+        + END
+    )
     for dummy in range(data.draw(st.integers(1, 8))):
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(good)))

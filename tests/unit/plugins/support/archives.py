@@ -25,23 +25,25 @@ def fixture_bytes(name):
         return stream.read()
 
 
-def header(name, size=0, kind=b"0", link=b"", magic=b"ustar\x0000", prefix=b"", size_field=None, checksum=None, tail=b""):
+def header(
+    name, size=0, kind=b"0", link=b"", magic=b"ustar\x0000", prefix=b"", size_field=None, checksum=None, tail=b""
+):
     """One tar header block, made field by field so that every field can be wrong."""
     if isinstance(name, str):
         name = name.encode("utf-8")
     block = bytearray(512)
-    block[0:len(name)] = name
+    block[0 : len(name)] = name
     block[100:108] = b"0000600\0"
     block[108:116] = block[116:124] = b"0000000\0"
     block[124:136] = size_field if size_field is not None else b"%011o\0" % size
     block[136:148] = b"00000000000\0"
     block[148:156] = b" " * 8
     block[156:157] = kind
-    block[157:157 + len(link)] = link
+    block[157 : 157 + len(link)] = link
     block[257:265] = magic
-    block[345:345 + len(prefix)] = prefix
+    block[345 : 345 + len(prefix)] = prefix
     if tail:
-        block[512 - len(tail):] = tail
+        block[512 - len(tail) :] = tail
     block[148:156] = checksum if checksum is not None else b"%06o\0 " % sum(block)
     assert len(block) == 512
     return bytes(block)

@@ -23,21 +23,34 @@ def container_id(namespace, pod, container):
 
 
 def pod_object(namespace, name, containers, node="node1", labels=None, running=True, **meta):
-    state = {"running": {"startedAt": "2026-11-21T12:31:07Z"}} if running else {"waiting": {"reason": "ImagePullBackOff"}}
+    state = (
+        {"running": {"startedAt": "2026-11-21T12:31:07Z"}} if running else {"waiting": {"reason": "ImagePullBackOff"}}
+    )
     return {
         "metadata": dict({"namespace": namespace, "name": name, "labels": labels or {}}, **meta),
-        "spec": {"nodeName": node, "containers": [{"name": container, "env": [{"name": "TOKEN", "value": "do-not-show"}]} for container in containers]},
+        "spec": {
+            "nodeName": node,
+            "containers": [
+                {"name": container, "env": [{"name": "TOKEN", "value": "do-not-show"}]} for container in containers
+            ],
+        },
         "status": {
             "phase": "Running" if running else "Pending",
             "containerStatuses": [
-                {"name": container, "state": state, "containerID": "containerd://" + container_id(namespace, name, container)} for container in containers
+                {
+                    "name": container,
+                    "state": state,
+                    "containerID": "containerd://" + container_id(namespace, name, container),
+                }
+                for container in containers
             ],
         },
     }
 
 
 class FakeKubelet:
-    """directory: where archives go. special: C(namespace/pod/container) -> function(self, path) -> Answer or None (as usual)."""
+    """directory: where archives go. special: C(namespace/pod/container) -> function(self, path) -> Answer or None (as
+    usual)."""
 
     def __init__(self, directory, pods, special=None, may_read_pods=True):
         self.directory = str(directory)
@@ -72,7 +85,11 @@ class FakeKubelet:
         return Answer(200, {}, json.dumps({"kind": "PodList", "items": self.pods}).encode())
 
     def checkpoint(self, namespace, pod, container):
-        there = [entry for entry in self.pods if (entry["metadata"]["namespace"], entry["metadata"]["name"]) == (namespace, pod)]
+        there = [
+            entry
+            for entry in self.pods
+            if (entry["metadata"]["namespace"], entry["metadata"]["name"]) == (namespace, pod)
+        ]
         if not there:
             return Answer(404, {}, b"pod does not exist\n")
         if container not in [entry["name"] for entry in there[0]["spec"]["containers"]]:
@@ -83,7 +100,12 @@ class FakeKubelet:
         if answer is not None:
             return answer
         if not action:
-            self.write(path, named_archive(namespace, pod, container, container_id(namespace, pod, container), checkpointed=self.now))
+            self.write(
+                path,
+                named_archive(
+                    namespace, pod, container, container_id(namespace, pod, container), checkpointed=self.now
+                ),
+            )
         return self.success(path)
 
     now = "2026-11-21T12:00:00Z"
@@ -91,7 +113,10 @@ class FakeKubelet:
     def next_path(self, namespace, pod, container):
         with self._lock:
             self._count += 1
-            return os.path.join(self.directory, "checkpoint-%s_%s-%s-2026-11-21T12:00:%02d+01:00.tar" % (pod, namespace, container, self._count % 60))
+            return os.path.join(
+                self.directory,
+                "checkpoint-%s_%s-%s-2026-11-21T12:00:%02d+01:00.tar" % (pod, namespace, container, self._count % 60),
+            )
 
     @staticmethod
     def write(path, data):
@@ -133,7 +158,12 @@ class FakeRuntime:
                 if "uid" in pod["metadata"]:
                     labels["io.kubernetes.pod.uid"] = pod["metadata"]["uid"]
                 state = "CONTAINER_RUNNING" if "running" in status["state"] else "CONTAINER_EXITED"
-                yield {"id": status["containerID"].rpartition("/")[2], "metadata": {"name": status["name"]}, "labels": labels, "state": state}
+                yield {
+                    "id": status["containerID"].rpartition("/")[2],
+                    "metadata": {"name": status["name"]},
+                    "labels": labels,
+                    "state": state,
+                }
 
     def run(self, argv, timeout):
         self.commands.append(list(argv))
@@ -148,12 +178,27 @@ class FakeRuntime:
             entry = [entry for entry in self._containers() if entry["id"] == words[-1]][0]
             return 0, json.dumps({"status": entry, "info": {"runtimeType": "io.containerd.runc.v2"}}), ""
         if "stats" in words:
-            return 0, json.dumps({"stats": [{"memory": {"workingSetBytes": {"value": str(self.memory)}}}] if self.memory is not None else []}), ""
+            return (
+                0,
+                json.dumps(
+                    {
+                        "stats": (
+                            [{"memory": {"workingSetBytes": {"value": str(self.memory)}}}]
+                            if self.memory is not None
+                            else []
+                        )
+                    }
+                ),
+                "",
+            )
         if "checkpoint" in words:
-            export = [word for word in argv if word.startswith("--export=")][0][len("--export="):]
+            export = [word for word in argv if word.startswith("--export=")][0][len("--export=") :]
             return self.on_checkpoint(export, words[-1]) if self.on_checkpoint else (1, "", "unexpected")
         if words[-2:] == ["tasks", "ls"]:
-            rows = ["%s 123 %s" % (entry["id"], "PAUSED" if entry["id"] in self.paused else "RUNNING") for entry in self._containers()]
+            rows = [
+                "%s 123 %s" % (entry["id"], "PAUSED" if entry["id"] in self.paused else "RUNNING")
+                for entry in self._containers()
+            ]
             return 0, "TASK PID STATUS\n" + "\n".join(rows) + "\n", ""
         if "resume" in words:
             self.paused.discard(words[-1])

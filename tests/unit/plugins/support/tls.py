@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Throw-away certificates for tests, made with the openssl command; nothing that looks like a key is kept in the project."""
+"""Throw-away certificates for tests, made with the openssl command; nothing that looks like a key is kept in the
+project."""
 
 from __future__ import annotations
 
@@ -41,8 +42,26 @@ class Pki:
         with open(self.path("openssl.cnf"), "w", encoding="ascii") as stream:
             stream.write(_CONFIG)
         for ca in ("ca", "other_ca"):
-            self._openssl("req", "-config", "openssl.cnf", "-x509", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", ca + ".key", "-out", ca + ".pem",
-                          "-subj", "/CN=" + ca, "-days", "2", "-extensions", "authority")
+            self._openssl(
+                "req",
+                "-config",
+                "openssl.cnf",
+                "-x509",
+                "-new",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-keyout",
+                ca + ".key",
+                "-out",
+                ca + ".pem",
+                "-subj",
+                "/CN=" + ca,
+                "-days",
+                "2",
+                "-extensions",
+                "authority",
+            )
         self._leaf("server", "ca", "leaf")
         self._leaf("othername", "ca", "othername")
         self._leaf("expired", "ca", "leaf", "20200101000000Z", "20200201000000Z")
@@ -53,14 +72,50 @@ class Pki:
         return os.path.join(self._directory, name)
 
     def _openssl(self, *arguments):
-        done = subprocess.run(("openssl",) + arguments, cwd=self._directory, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ("openssl",) + arguments, cwd=self._directory, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError("openssl %s: %s" % (" ".join(arguments), done.stderr))
 
     def _leaf(self, name, ca, extensions, start="20200101000000Z", end="20490101000000Z"):
         with open(self.path("index.txt"), "w", encoding="ascii"):
             pass
-        self._openssl("req", "-config", "openssl.cnf", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", name + ".key", "-out", name + ".csr",
-                      "-subj", "/CN=" + name)
-        self._openssl("ca", "-config", "openssl.cnf", "-batch", "-notext", "-create_serial", "-rand_serial", "-cert", ca + ".pem", "-keyfile", ca + ".key",
-                      "-in", name + ".csr", "-out", name + ".pem", "-startdate", start, "-enddate", end, "-extensions", extensions)
+        self._openssl(
+            "req",
+            "-config",
+            "openssl.cnf",
+            "-new",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            name + ".key",
+            "-out",
+            name + ".csr",
+            "-subj",
+            "/CN=" + name,
+        )
+        self._openssl(
+            "ca",
+            "-config",
+            "openssl.cnf",
+            "-batch",
+            "-notext",
+            "-create_serial",
+            "-rand_serial",
+            "-cert",
+            ca + ".pem",
+            "-keyfile",
+            ca + ".key",
+            "-in",
+            name + ".csr",
+            "-out",
+            name + ".pem",
+            "-startdate",
+            start,
+            "-enddate",
+            end,
+            "-extensions",
+            extensions,
+        )

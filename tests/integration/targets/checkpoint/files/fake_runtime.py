@@ -20,8 +20,17 @@ from kubelet_server import PODS, archive, container_id  # noqa: E402
 def containers():
     for pod, names in PODS.items():
         for name in names:
-            labels = {"io.kubernetes.container.name": name, "io.kubernetes.pod.name": pod, "io.kubernetes.pod.namespace": "default"}
-            yield {"id": container_id("default", pod, name), "metadata": {"name": name}, "labels": labels, "state": "CONTAINER_RUNNING"}
+            labels = {
+                "io.kubernetes.container.name": name,
+                "io.kubernetes.pod.name": pod,
+                "io.kubernetes.pod.namespace": "default",
+            }
+            yield {
+                "id": container_id("default", pod, name),
+                "metadata": {"name": name},
+                "labels": labels,
+                "state": "CONTAINER_RUNNING",
+            }
 
 
 def lines(path):
@@ -48,7 +57,7 @@ def crictl(words, arguments):
     if found and "inspect" in words:
         return json.dumps({"status": found[0], "info": {"runtimeType": "io.containerd.runc.v2"}})
     if found and "checkpoint" in words:
-        export = [word for word in arguments if word.startswith("--export=")][0][len("--export="):]
+        export = [word for word in arguments if word.startswith("--export=")][0][len("--export=") :]
         labels = found[0]["labels"]
         with open(export, "wb") as stream:
             stream.write(archive("default", labels["io.kubernetes.pod.name"], labels["io.kubernetes.container.name"]))

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small HTTPS server for tests that answers as a kubelet does; its texts are those of a real one (answers.txt).
 
-It makes archives that are valid checkpoints by all that can be seen without CRIU, and, for pods with certain names, every
+It makes archives that are valid checkpoints by all that can be seen without CRIU, and, for pods with certain names,
+every
 kind of wrong one (see PODS). Standard library only. Started with --daemon it prints nothing and writes its pid and port
 to files, so that a play can start and end it.
 """
@@ -116,11 +117,27 @@ class Kubelet:
         items = []
         for pod, containers in self.pods.items():
             statuses = [
-                {"name": name, "containerID": "containerd://" + container_id("default", pod, name), "state": {"running": {}}} for name in containers
+                {
+                    "name": name,
+                    "containerID": "containerd://" + container_id("default", pod, name),
+                    "state": {"running": {}},
+                }
+                for name in containers
             ]
-            spec = {"nodeName": "node1", "containers": [{"name": name, "env": [{"name": "P", "value": "integration-secret-in-pod"}]} for name in containers]}
-            meta = {"name": pod, "namespace": "default", "labels": {"test": pod, "kind": "extra" if pod.startswith("pod-") else "named"}}
-            items.append({"metadata": meta, "spec": spec, "status": {"phase": "Running", "containerStatuses": statuses}})
+            spec = {
+                "nodeName": "node1",
+                "containers": [
+                    {"name": name, "env": [{"name": "P", "value": "integration-secret-in-pod"}]} for name in containers
+                ],
+            }
+            meta = {
+                "name": pod,
+                "namespace": "default",
+                "labels": {"test": pod, "kind": "extra" if pod.startswith("pod-") else "named"},
+            }
+            items.append(
+                {"metadata": meta, "spec": spec, "status": {"phase": "Running", "containerStatuses": statuses}}
+            )
         return 200, json.dumps({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
 
     def checkpoint(self, namespace, pod, container, query):
@@ -170,7 +187,7 @@ class Kubelet:
             for start in range(5000, len(data), 5000):
                 time.sleep(0.15)
                 with open(path, "ab") as stream:
-                    stream.write(data[start:start + 5000])
+                    stream.write(data[start : start + 5000])
 
         threading.Thread(target=grow, daemon=True).start()
         return self.success(path)
@@ -203,12 +220,15 @@ class Kubelet:
         return self.failure(pod, container, text)
 
     def special_unimplemented(self, path, pod, container):
-        return self.failure(pod, container, "rpc error: code = Unimplemented desc = method CheckpointContainer not implemented")
+        return self.failure(
+            pod, container, "rpc error: code = Unimplemented desc = method CheckpointContainer not implemented"
+        )
 
     def special_criu(self, path, pod, container):
         text = (
-            'rpc error: code = Unknown desc = checkpointing container "x" failed: /usr/bin/runc did not terminate successfully: exit status 1: '
-            "criu failed: type DUMP errno 0 path= /run/containerd/io.containerd.runtime.v2.task/k8s.io/x/criu-dump.log"
+            'rpc error: code = Unknown desc = checkpointing container "x" failed: /usr/bin/runc did not terminate'
+            " successfully: exit status 1: criu failed: type DUMP errno 0 path="
+            " /run/containerd/io.containerd.runtime.v2.task/k8s.io/x/criu-dump.log"
         )
         return self.failure(pod, container, text)
 
@@ -239,7 +259,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if rights is None:
             return self.kubelet.answers["bad token"]
         if self.command == "GET" and words == ["pods"]:
-            return self.kubelet.list_pods() if "get" in rights else self.kubelet.answers["/pods with the checkpoint right only"]
+            return (
+                self.kubelet.list_pods()
+                if "get" in rights
+                else self.kubelet.answers["/pods with the checkpoint right only"]
+            )
         if words[0] != "checkpoint" or self.kubelet.options.mode == "gate-off":
             return 404, "404 page not found"
         if self.command != "POST" or self.kubelet.options.mode == "no-post":
