@@ -23,8 +23,8 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._h
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import TRANSIENT, Registry, error_text, is_transient, with_digest
 
 # Chunks are kept in memory. A registry that wants larger ones than this gets one stream instead.
-MAX_CHUNK = 16 * 1024 * 1024
-_QUEUE_BLOCKS = 8
+MAX_CHUNK = 8 * 1024 * 1024
+_QUEUE_BLOCKS = 4
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _ABORT_WAIT = 10.0
 
@@ -229,8 +229,7 @@ class BlobWriter:
     def __init__(self, upload: BlobUpload) -> None:
         self.upload = upload
         self._skip = upload.offset
-        room = max(_QUEUE_BLOCKS, upload.chunk_size // (1024 * 1024))
-        self._queue: queue.Queue[t.Optional[bytes]] = queue.Queue(maxsize=room)
+        self._queue: queue.Queue[t.Optional[bytes]] = queue.Queue(maxsize=_QUEUE_BLOCKS)
         self._failure: t.Optional[BaseException] = None
         self._thread = threading.Thread(target=self._run, name="blob-upload", daemon=True)
         self._thread.start()

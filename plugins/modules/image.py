@@ -22,19 +22,18 @@ description:
     harmless names is refused before anything becomes visible under O(name).
   - Runs on the host that holds the archive.
 extends_documentation_fragment:
+  - container_checkpoint.kubernetes._attributes
+  - container_checkpoint.kubernetes._attributes.actiongroup_registry
   - container_checkpoint.kubernetes._registry
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying the target.
     support: full
     details:
       - The archive is read (and compressed, if asked), the destination is looked at, and nothing is sent. The digest is the real one,
         and RV(bytes_sent) what would be sent.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: full
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
     support: full
     details:
       - An image that is there under O(name) and was made from this archive with these options is left alone. With the archive's record beside
@@ -90,9 +89,9 @@ options:
     description:
       - V(0) to send the layer as one stream, which is what container engines do, and the fastest. If it breaks, the archive is read again, and what
         the registry has already is not sent again.
-      - From 65536 to 16777216 to send it in requests of so many bytes, for a proxy that limits the size of a request. A chunk is
+      - From 65536 to 8388608 to send it in requests of so many bytes, for a proxy that limits the size of a request. A chunk is
         kept in memory until the registry has it, so that the archive need not be read again.
-      - A registry may ask for larger chunks; one that wants more than 16777216 bytes gets one stream.
+      - A registry may ask for larger chunks; one that wants more than 8388608 bytes gets one stream.
     type: int
     default: 0
 requirements:
@@ -298,7 +297,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._n
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import sha256_digest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_connect import registry_for, sender_for
 
-_CHUNK_RANGE = (65536, 16777216)
+_CHUNK_RANGE = (65536, 8388608)
 
 
 def argument_spec() -> dict[str, dict[str, t.Any]]:
