@@ -20,7 +20,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from lablib import aptconf, host, images, inventory, launcher, network, nodefiles, parts, pki, registry, rootfs, shell, state  # noqa: E402
+from lablib import aptconf, cgroups, host, images, inventory, launcher, network, nodefiles, parts, pki, registry, rootfs, shell, state  # noqa: E402
 from lablib.errors import LabError  # noqa: E402
 from lablib.host import Host, Mount  # noqa: E402
 
@@ -279,6 +279,15 @@ def test_command_line_of_a_boot():
 def test_running_finds_exact_arguments_only():
     table = {1: ["x", "/run/a/node.json"], 2: ["x", "/run/a/node.json.old"], 3: ["grep /run/a/node.json"]}
     assert parts.running("/run/a/node.json", table) == [1]
+
+
+def test_the_last_lab_takes_the_common_cgroup_with_it(tmp_path):
+    for name in ("a/node1/x/y", "a/node2", "b/node1"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+    cgroups.remove([f"{tmp_path}/all/a/node1", f"{tmp_path}/all/a/node2"])
+    assert [path.name for path in (tmp_path / "all").iterdir()] == ["b"]
+    cgroups.remove([f"{tmp_path}/all/b/node1"])
+    assert not (tmp_path / "all").exists() and tmp_path.exists()
 
 
 # inventory, registry, keys

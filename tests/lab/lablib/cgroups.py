@@ -96,8 +96,9 @@ def remove(directories: t.Iterable[str]) -> None:
 
     for directory in directories:
         shell.wait_until(f"the removal of {directory}", lambda d=directory: gone(d), 10, 0.05)
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(directory))  # the directory of all labs, when this was the last
+        with contextlib.suppress(OSError):  # the lab's own, and that of all labs, when this was the last
+            os.rmdir(os.path.dirname(directory))
+            os.rmdir(os.path.dirname(os.path.dirname(directory)))
 
 
 def _write(path: str, text: str) -> None:
