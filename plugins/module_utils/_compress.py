@@ -16,7 +16,10 @@ import threading
 import typing as t
 import zlib
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError, RuntimeToolError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    InputError,
+    RuntimeToolError,
+)
 
 Sink = t.Callable[[bytes], t.Any]
 # run(argv, pass_fds, started) -> (rc, stdout, stderr); calls started() as soon as the program has its descriptors.
@@ -36,7 +39,9 @@ def check_level(compression: str, level: t.Optional[int]) -> int:
         return DEFAULT_LEVELS[compression]
     lowest = 1 if MAX_LEVELS[compression] else 0
     if not lowest <= level <= MAX_LEVELS[compression]:
-        raise InputError("compression %s has no level %d; it has %d to %d" % (compression, level, lowest, MAX_LEVELS[compression]))
+        raise InputError(
+            "compression %s has no level %d; it has %d to %d" % (compression, level, lowest, MAX_LEVELS[compression])
+        )
     return level
 
 
@@ -85,7 +90,17 @@ class Zstd:
         self._theirs = [to_read, from_write]
         for descriptor in self._theirs:
             _enlarge_pipe(descriptor)
-        argv = ["/bin/sh", "-c", _SCRIPT, "sh", "/dev/fd/%d" % to_read, "/dev/fd/%d" % from_write, program, str(level), str(threads)]
+        argv = [
+            "/bin/sh",
+            "-c",
+            _SCRIPT,
+            "sh",
+            "/dev/fd/%d" % to_read,
+            "/dev/fd/%d" % from_write,
+            program,
+            str(level),
+            str(threads),
+        ]
         self._runner = threading.Thread(target=self._run, args=(run, argv), name="zstd", daemon=True)
         self._reader = threading.Thread(target=self._read, name="zstd-output", daemon=True)
         self._runner.start()
@@ -152,7 +167,9 @@ class Zstd:
             raise self._failure
         rc, dummy, stderr = self._outcome or (127, "", "it was not started")
         if rc != 0 or verb != "failed":
-            raise RuntimeToolError("zstd %s (exit status %d): %s" % (verb, rc, stderr.strip()[-500:] or "it gave no reason"))
+            raise RuntimeToolError(
+                "zstd %s (exit status %d): %s" % (verb, rc, stderr.strip()[-500:] or "it gave no reason")
+            )
 
 
 def _enlarge_pipe(descriptor: int) -> None:
@@ -177,6 +194,8 @@ def make_compressor(
         return Gzip(sink, level)
     program = find("zstd")
     if program is None or run is None:
-        raise RuntimeToolError("the program zstd is not installed here; install the package zstd, or use compression gzip or none")
+        raise RuntimeToolError(
+            "the program zstd is not installed here; install the package zstd, or use compression gzip or none"
+        )
     # At least two: "one thread" is a mode of its own in zstd, with another output.
     return Zstd(sink, level, program, run, threads=max(2, min(4, os.cpu_count() or 2)))

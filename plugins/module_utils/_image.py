@@ -20,12 +20,19 @@ from dataclasses import dataclass, field
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _oci, _oci_checkpoint, _record
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import ArchiveContents, scan_file
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import RunWithPipes, check_level, make_compressor
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import (
+    RunWithPipes,
+    check_level,
+    make_compressor,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_target import Target
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import FileState, VerifiedArchive, verify_archive
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import (
+    FileState,
+    VerifiedArchive,
+    verify_archive,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_upload import UploadLost
-
 
 _PROGRESS = 16 * 1024 * 1024
 
@@ -44,7 +51,16 @@ class ImageRequest:
 
 def nothing_yet() -> dict[str, t.Any]:
     """The result of a job that has not begun."""
-    return {"digest": None, "layer": None, "bytes_read": 0, "bytes_sent": 0, "blobs": [], "annotations": {}, "identity": None, "stages": {}}
+    return {
+        "digest": None,
+        "layer": None,
+        "bytes_read": 0,
+        "bytes_sent": 0,
+        "blobs": [],
+        "annotations": {},
+        "identity": None,
+        "stages": {},
+    }
 
 
 class ImageJob:
@@ -70,7 +86,9 @@ class ImageJob:
         self._layer_type = _oci.LAYER_TYPES[request.compression]
         self._bytes_read = 0
         self._stages: dict[str, float] = {}
-        self._result = {key: value for key, value in nothing_yet().items() if key not in ("bytes_read", "bytes_sent", "stages")}
+        self._result = {
+            key: value for key, value in nothing_yet().items() if key not in ("bytes_read", "bytes_sent", "stages")
+        }
         self.previous: t.Optional[bytes] = None
 
     @property
@@ -108,7 +126,9 @@ class ImageJob:
 
     # The layer ------------------------------------------------------------------------------------------------------
 
-    def _layer(self, quick: t.Optional[ArchiveContents], known: t.Optional[str], state: FileState) -> tuple[ArchiveContents, str, _oci.Descriptor]:
+    def _layer(
+        self, quick: t.Optional[ArchiveContents], known: t.Optional[str], state: FileState
+    ) -> tuple[ArchiveContents, str, _oci.Descriptor]:
         if quick is not None and known is not None and self._layer_type == _oci.LAYER_TYPE and self._target.keeps_blobs:
             _oci_checkpoint.checkpoint_annotations(quick, self._request.annotations)
             layer = _oci.Descriptor(self._layer_type, "sha256:" + known, state.size)
@@ -154,7 +174,9 @@ class ImageJob:
                 raise
             diff_id = "sha256:" + verified.sha256
             plain = self._layer_type == _oci.LAYER_TYPE
-            layer = _oci.Descriptor(self._layer_type, diff_id if plain else tally.digest, state.size if plain else tally.size)
+            layer = _oci.Descriptor(
+                self._layer_type, diff_id if plain else tally.digest, state.size if plain else tally.size
+            )
             writer.finish(layer.digest)
         except BaseException:
             writer.abort()
@@ -185,7 +207,9 @@ class ImageJob:
             )
         return record
 
-    def _known_sha256(self, record: t.Optional[_record.Record], quick: ArchiveContents, state: FileState) -> t.Optional[str]:
+    def _known_sha256(
+        self, record: t.Optional[_record.Record], quick: ArchiveContents, state: FileState
+    ) -> t.Optional[str]:
         """The digest that the record vouches for, unless the archive was touched after the record was written."""
         if record is None:
             return None
@@ -216,7 +240,11 @@ class ImageJob:
             return False
         config, manifest = self._documents(quick, diff_id, layer)
         config_digest = _oci.sha256_digest(config)
-        if manifest != there or self._target.blob_size(layer.digest) not in (layer.size, -1) or self._target.blob_size(config_digest) is None:
+        if (
+            manifest != there
+            or self._target.blob_size(layer.digest) not in (layer.size, -1)
+            or self._target.blob_size(config_digest) is None
+        ):
             return False
         self._describe(quick, diff_id, layer, manifest)
         for digest in (layer.digest, config_digest):

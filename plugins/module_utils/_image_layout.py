@@ -18,7 +18,11 @@ import tempfile
 import typing as t
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import remove_if_there, sync_directory, write_atomic
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import (
+    remove_if_there,
+    sync_directory,
+    write_atomic,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import (
     LAYOUT_FILE,
     MANIFEST_TYPE,
@@ -34,7 +38,7 @@ _PARTIAL = ".partial-"
 
 
 class _PartialFile:
-    """A file that is being written next to where it will be. Locked, so that another run can tell it from left-overs."""
+    """A file that is being written next to where it will be. Locked, so that others can tell it from left-overs."""
 
     def __init__(self, directory: str, prefix: str) -> None:
         prefix = ".%s%s" % (prefix, _PARTIAL)
@@ -104,7 +108,12 @@ class LayoutTarget:
 
     def _index(self) -> t.Optional[bytes]:
         index = self._read(os.path.join(self._path, "index.json"))
-        if index is None and os.path.isdir(self._path) and self._read(os.path.join(self._path, "oci-layout")) is None and os.listdir(self._path):
+        if (
+            index is None
+            and os.path.isdir(self._path)
+            and self._read(os.path.join(self._path, "oci-layout")) is None
+            and os.listdir(self._path)
+        ):
             raise CheckpointError("%s is a directory with other content, not an OCI image layout" % self._path)
         return index
 
@@ -196,7 +205,11 @@ class TarTarget:
     def blob_size(self, digest: str) -> t.Optional[int]:
         with self._open() as archive:
             try:
-                return archive.getmember("%s/%s" % (_BLOBS, digest.partition(":")[2])).size if archive is not None else None
+                return (
+                    archive.getmember("%s/%s" % (_BLOBS, digest.partition(":")[2])).size
+                    if archive is not None
+                    else None
+                )
             except (KeyError, tarfile.TarError):
                 return None
 
@@ -210,7 +223,9 @@ class TarTarget:
             except FileNotFoundError:
                 archive = None
             except tarfile.TarError as exc:
-                raise CheckpointError("%s exists and is not an OCI archive (%s); it is not replaced" % (self._path, exc)) from None
+                raise CheckpointError(
+                    "%s exists and is not an OCI archive (%s); it is not replaced" % (self._path, exc)
+                ) from None
             yield archive
 
     def _file(self) -> _PartialFile:

@@ -11,7 +11,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_upload import BlobUpload, BlobWriter
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_upload import (
+    BlobUpload,
+    BlobWriter,
+)
 
 
 class Writer(t.Protocol):

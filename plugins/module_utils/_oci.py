@@ -74,7 +74,8 @@ def platform_of(machine: str) -> tuple[str, t.Optional[str]]:
         return _ARCHITECTURES[machine]
     except KeyError:
         raise InputError(
-            "no OCI architecture is known for the machine name %r; known are %s" % (machine, ", ".join(sorted(_ARCHITECTURES)))
+            "no OCI architecture is known for the machine name %r; known are %s"
+            % (machine, ", ".join(sorted(_ARCHITECTURES)))
         ) from None
 
 

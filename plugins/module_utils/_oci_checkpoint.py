@@ -13,7 +13,10 @@ import re
 import typing as t
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import ArchiveContents
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import PODMAN, ArchiveIdentity
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import (
+    PODMAN,
+    ArchiveIdentity,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, InputError
 
 CRIU_PREFIX = "org.criu.checkpoint."
@@ -33,7 +36,10 @@ def checkpoint_annotations(contents: ArchiveContents, extra: t.Optional[t.Mappin
     """The annotations of the manifest. extra: the caller's own, which may not replace the ones that have a meaning."""
     identity = contents.identity
     if identity.engine == PODMAN or not identity.container:
-        raise ArchiveError("the archive is not of a Kubernetes container (engine %s); no runtime would restore its image in a pod" % identity.engine)
+        raise ArchiveError(
+            "the archive is not of a Kubernetes container (engine %s); no runtime would restore its image in a pod"
+            % identity.engine
+        )
     found: dict[str, t.Optional[str]] = {
         CONTAINERD_KEY: identity.container,
         CRIO_KEY: identity.container,
@@ -88,7 +94,9 @@ def _sandbox_id(spec: t.Any) -> t.Optional[str]:
 def _checked_extra(extra: t.Mapping[str, str]) -> t.Mapping[str, str]:
     for key, value in extra.items():
         if key.lower().startswith(_RESERVED) or key in (BASE_NAME, BASE_DIGEST, CREATED):
-            raise InputError("annotation %r cannot be set: runtimes give it a meaning, and its value comes from the archive" % key)
+            raise InputError(
+                "annotation %r cannot be set: runtimes give it a meaning, and its value comes from the archive" % key
+            )
         if not _TEXT.fullmatch(key) or not isinstance(value, str) or (value and not _TEXT.fullmatch(value)):
             raise InputError("annotation %r is not printable text of at most 4096 characters" % key)
     return extra

@@ -18,9 +18,16 @@ import typing as t
 from urllib.parse import quote, urljoin, urlsplit
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _registry_auth as auth
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import RegistryError, TransportError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    RegistryError,
+    TransportError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer, Body
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import INDEX_TYPE, MANIFEST_TYPE, sha256_digest
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import (
+    INDEX_TYPE,
+    MANIFEST_TYPE,
+    sha256_digest,
+)
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 # Kinds of transport failures (C(_http)) that another try will not cure.
@@ -62,7 +69,7 @@ class Registry:
     """One repository of one registry.
 
     send: the transport. base_url: C(https://host:port). retries: how often a transient failure is tried again.
-    sleep: called with seconds. credentials: None for anonymous. auth_hosts: token services allowed besides the own host.
+    sleep: called with seconds. credentials: None for anonymous. auth_hosts: token services allowed besides the own.
     """
 
     def __init__(
@@ -135,18 +142,34 @@ class Registry:
         wait = _retry_after(answer.headers.get("retry-after")) if answer is not None else None
         self._sleep(min(_MAX_WAIT, wait if wait is not None else 0.5 * 2**attempt))
 
-    def failure(self, what: str, answer: t.Optional[Answer], cause: t.Optional[TransportError] = None, attempts: int = 1) -> RegistryError:
+    def failure(
+        self, what: str, answer: t.Optional[Answer], cause: t.Optional[TransportError] = None, attempts: int = 1
+    ) -> RegistryError:
         """The exception for a request that did not succeed."""
         times = " (tried %d times)" % attempts if attempts > 1 else ""
         if answer is None:
             details = cause.details if cause else {}
-            return RegistryError("%s failed%s: registry %s: %s" % (what, times, self.host, cause.msg if cause else "no answer"), **details)
+            return RegistryError(
+                "%s failed%s: registry %s: %s" % (what, times, self.host, cause.msg if cause else "no answer"),
+                **details,
+            )
         advice = ""
         if answer.status == 401:
-            advice = ". The registry wants a user name and a password" if self._credentials is None else ". Check the user name and the password"
+            advice = (
+                ". The registry wants a user name and a password"
+                if self._credentials is None
+                else ". Check the user name and the password"
+            )
         elif answer.status == 403:
             advice = ". The account may not do this in repository %s" % self.repository
-        text = "%s failed%s: registry %s answered %d (%s)%s" % (what, times, self.host, answer.status, error_text(answer), advice)
+        text = "%s failed%s: registry %s answered %d (%s)%s" % (
+            what,
+            times,
+            self.host,
+            answer.status,
+            error_text(answer),
+            advice,
+        )
         return RegistryError(text, http_status=answer.status)
 
     def target(self, location: t.Optional[str], request_url: str, what: str) -> str:
@@ -159,11 +182,14 @@ class Registry:
         except ValueError:
             scheme, host = "", None
         if scheme not in ("http", "https") or not host:
-            raise RegistryError("%s: registry %s sends us to %r, which is no HTTP address" % (what, self.host, url[:200]))
+            raise RegistryError(
+                "%s: registry %s sends us to %r, which is no HTTP address" % (what, self.host, url[:200])
+            )
         if scheme == "http" and not self._plain_http:
             raise RegistryError(
-                "%s: registry %s is reached over HTTPS but sends us on to plain HTTP (%s); refused. A proxy in front of it should pass "
-                "X-Forwarded-Proto, or the registry should answer with relative URLs" % (what, self.host, urlsplit(url).netloc)
+                "%s: registry %s is reached over HTTPS but sends us on to plain HTTP (%s); refused. "
+                "A proxy in front of it should pass X-Forwarded-Proto, or the registry should answer with relative URLs"
+                % (what, self.host, urlsplit(url).netloc)
             )
         return url
 
@@ -255,19 +281,29 @@ class Registry:
         url = self.url("blobs/uploads/")
         answer = self.call("starting an upload", "POST", url, ok=(202,), headers={"Content-Length": "0"}, body=b"")
         smallest = answer.headers.get("oci-chunk-min-length", "")
-        return self.target(answer.headers.get("location"), url, "starting an upload"), int(smallest) if smallest.isdigit() else 0
+        return self.target(answer.headers.get("location"), url, "starting an upload"), (
+            int(smallest) if smallest.isdigit() else 0
+        )
 
     def manifest(self, reference: str) -> t.Optional[bytes]:
         """The manifest under a tag or digest, byte for byte; None if there is none."""
         headers = {"Accept": _ACCEPT}
-        answer = self.call("reading manifest %s" % reference[:71], "GET", self.url("manifests/" + reference), ok=(200, 404), headers=headers)
+        answer = self.call(
+            "reading manifest %s" % reference[:71],
+            "GET",
+            self.url("manifests/" + reference),
+            ok=(200, 404),
+            headers=headers,
+        )
         return answer.body if answer.status == 200 else None
 
     def put_manifest(self, tag: str, content: bytes) -> None:
         """Put a manifest under a tag, read it back by digest and by tag, and compare."""
         digest = sha256_digest(content)
         headers = {"Content-Type": MANIFEST_TYPE, "Content-Length": str(len(content))}
-        answer = self.call("writing manifest %s" % tag, "PUT", self.url("manifests/" + tag), ok=(201,), headers=headers, body=content)
+        answer = self.call(
+            "writing manifest %s" % tag, "PUT", self.url("manifests/" + tag), ok=(201,), headers=headers, body=content
+        )
         stated = answer.headers.get("docker-content-digest")
         if stated and stated != digest:
             raise self._changed(tag, "it calls it %s, but it was sent as %s" % (stated, digest))
@@ -279,13 +315,14 @@ class Registry:
 
     def _changed(self, tag: str, how: str) -> RegistryError:
         return RegistryError(
-            "manifest changed by the registry: %s/%s:%s: %s. Runtimes would not recognise the checkpoint; use a registry (or a "
-            "proxy in front of it) that stores OCI manifests unchanged" % (self.host, self.repository, tag, how)
+            "manifest changed by the registry: %s/%s:%s: %s. Runtimes would not recognise the checkpoint; "
+            "use a registry (or a proxy in front of it) that stores OCI manifests unchanged"
+            % (self.host, self.repository, tag, how)
         )
 
 
 def with_digest(url: str, digest: str) -> str:
-    """An upload's URL with the digest that ends it; the rest of its query belongs to the registry and stays as it is."""
+    """An upload's URL with the digest that ends it; the rest of its query is the registry's and stays as it is."""
     return "%s%sdigest=%s" % (url, "&" if urlsplit(url).query else "?", quote(digest, safe=""))
 
 

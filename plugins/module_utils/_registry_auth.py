@@ -88,7 +88,9 @@ def token_url(challenge: Challenge, scope: str, account: t.Optional[str]) -> str
     return urlunsplit((realm.scheme, realm.netloc, realm.path, urlencode(query), ""))
 
 
-def check_realm(realm: str, registry_url: str, allowed_hosts: t.Sequence[str], plain_http: bool, with_credentials: bool) -> None:
+def check_realm(
+    realm: str, registry_url: str, allowed_hosts: t.Sequence[str], plain_http: bool, with_credentials: bool
+) -> None:
     """Raise RegistryError unless a token may be asked for at realm (with our credentials, if there are any).
 
     registry_url: the registry as we call it. plain_http: the caller asked for HTTP; then, and only then, the
@@ -102,7 +104,9 @@ def check_realm(realm: str, registry_url: str, allowed_hosts: t.Sequence[str], p
     except ValueError:
         host, port_is_valid = None, False
     if not host or not port_is_valid or url.username is not None or url.scheme not in ("http", "https"):
-        raise RegistryError("registry %s names a token service that is not a usable URL: %r" % (own.netloc, realm[:200]))
+        raise RegistryError(
+            "registry %s names a token service that is not a usable URL: %r" % (own.netloc, realm[:200])
+        )
     is_own = host == own.hostname
     if url.scheme != "https" and not (plain_http and is_own):
         raise RegistryError(

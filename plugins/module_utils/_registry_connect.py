@@ -14,7 +14,10 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import HttpClient, Tls
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry, Send
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_auth import Credentials, credentials_from_auth_file
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_auth import (
+    Credentials,
+    credentials_from_auth_file,
+)
 
 _MAX_AUTH_FILE = 4 * 1024 * 1024
 # The one registry whose name in image references is not its address.

@@ -18,9 +18,18 @@ import re
 import threading
 import typing as t
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import RegistryError, TransportError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    RegistryError,
+    TransportError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import TRANSIENT, Registry, error_text, is_transient, with_digest
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import (
+    TRANSIENT,
+    Registry,
+    error_text,
+    is_transient,
+    with_digest,
+)
 
 # Chunks are kept in memory. A registry that wants larger ones than this gets one stream instead.
 MAX_CHUNK = 8 * 1024 * 1024
@@ -144,8 +153,8 @@ class BlobUpload:
                 continue
             if answer.status == 400 and "DIGEST_INVALID" in error_text(answer):
                 raise RegistryError(
-                    "digest mismatch: registry %s received something else than was sent (%s, %d bytes): %s. Nothing was tagged; run it again, and if it "
-                    "happens again look for a proxy in between or a fault of the registry's storage"
+                    "digest mismatch: registry %s received something else than was sent (%s, %d bytes): %s. "
+                    "Nothing was tagged; run it again, and if it happens again look for a proxy in between or a fault of the registry's storage"
                     % (self._registry.host, digest, self.offset, error_text(answer)),
                     http_status=answer.status,
                 )
@@ -205,14 +214,18 @@ class BlobUpload:
         what = "asking where an upload stands"
         answer = self._registry.call(what, "GET", self._url, ok=(200, 202, 204, 400, 404))
         if answer.status in (400, 404):
-            raise UploadLost("%s: registry %s does not know it any more (%s)" % (what, self._registry.host, error_text(answer)), http_status=answer.status)
+            raise UploadLost(
+                "%s: registry %s does not know it any more (%s)" % (what, self._registry.host, error_text(answer)),
+                http_status=answer.status,
+            )
         self._moved(answer)
         self.offset = self._checked(_position(answer.headers.get("range"), 0), begin, end)
 
     def _checked(self, position: int, begin: int, end: int) -> int:
         if not begin <= position <= end:
             raise UploadLost(
-                "registry %s says that it has %d bytes of the upload, but bytes %d to %d were being sent" % (self._registry.host, position, begin, end)
+                "registry %s says that it has %d bytes of the upload, but bytes %d to %d were being sent"
+                % (self._registry.host, position, begin, end)
             )
         return position
 
@@ -319,7 +332,7 @@ def _tail(blocks: t.Iterable[bytes], skip: int) -> t.Iterator[t.Any]:
 
 
 def _position(header: t.Optional[str], default: int) -> int:
-    """How many bytes the registry has, from a Range header: C(0-99) means 100, and C(0-0) nothing (nobody sends one byte)."""
+    """How many bytes the registry has, from a Range header: C(0-99) is 100, and C(0-0) nothing (nobody sends one byte)."""
     match = _RANGE.fullmatch(header.strip()) if header else None
     if not match:
         return default

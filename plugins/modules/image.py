@@ -289,13 +289,27 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _argspec_registry
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image import ImageJob, ImageRequest, nothing_yet
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_layout import LayoutTarget, TarTarget
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_target import Rehearsal, RegistryTarget, Target
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image import (
+    ImageJob,
+    ImageRequest,
+    nothing_yet,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_layout import (
+    LayoutTarget,
+    TarTarget,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_target import (
+    Rehearsal,
+    RegistryTarget,
+    Target,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import sha256_digest
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_connect import registry_for, sender_for
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_connect import (
+    registry_for,
+    sender_for,
+)
 
 _CHUNK_RANGE = (65536, 8388608)
 
@@ -322,7 +336,10 @@ def image_name(params: t.Mapping[str, t.Any]) -> t.Optional[ImageReference]:
         return None
     reference = ImageReference.parse(params["name"])
     if not reference.host or not reference.tag or reference.digest:
-        raise InputError("name %r must be host[:port]/repository:tag, without a digest (the digest is what this module finds out)" % params["name"])
+        raise InputError(
+            "name %r must be host[:port]/repository:tag, without a digest (the digest is what this module finds out)"
+            % params["name"]
+        )
     return reference
 
 
@@ -367,7 +384,9 @@ def main() -> None:
         required_by=_argspec_registry.REGISTRY_REQUIRED_BY,
     )
 
-    def run_with_pipes(argv: t.Sequence[str], pass_fds: t.Sequence[int], started: t.Callable[[], None]) -> tuple[int, str, str]:
+    def run_with_pipes(
+        argv: t.Sequence[str], pass_fds: t.Sequence[int], started: t.Callable[[], None]
+    ) -> tuple[int, str, str]:
         return module.run_command(
             list(argv),
             pass_fds=list(pass_fds),
@@ -382,7 +401,13 @@ def main() -> None:
     try:
         request = request_for(params)
         target, reference, prefix = target_for(params, image_name(params))
-        job = ImageJob(request, Rehearsal(target) if module.check_mode else target, module.get_bin_path, run_with_pipes, restarts=params["retries"])
+        job = ImageJob(
+            request,
+            Rehearsal(target) if module.check_mode else target,
+            module.get_bin_path,
+            run_with_pipes,
+            restarts=params["retries"],
+        )
         changed = job.make()
     except CheckpointError as exc:
         # No kubelet, runtime or CRIU speaks here: only what any program may run into applies.
@@ -394,7 +419,10 @@ def main() -> None:
     result["msg"] = "%s %s" % (result["image"], "was put there" if changed else "is there already")
     if module._diff:
         old = sha256_digest(job.previous) if job.previous is not None else None
-        result["diff"] = {"before": {"reference": reference, "digest": old}, "after": {"reference": reference, "digest": result["digest"]}}
+        result["diff"] = {
+            "before": {"reference": reference, "digest": old},
+            "after": {"reference": reference, "digest": result["digest"]},
+        }
     module.exit_json(**result)
 
 

@@ -84,7 +84,10 @@ class Pages:
         self._number += 1
         if self._number % 2:
             return self._random.randbytes(4096)
-        return b"".join(b"%016d request served in %05d us\n" % (self._number * 97, self._random.randrange(99999)) for dummy in range(96)).ljust(4096, b"\0")[:4096]
+        return b"".join(
+            b"%016d request served in %05d us\n" % (self._number * 97, self._random.randrange(99999))
+            for dummy in range(96)
+        ).ljust(4096, b"\0")[:4096]
 
     def read(self, size: int) -> bytes:
         parts, have = [self._rest], len(self._rest)
@@ -128,10 +131,12 @@ class RegistryProcess:
         self.host = "127.0.0.1:%d" % self.port
         config = directory / "registry.yml"
         config.write_text(
-            "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage:\n  filesystem:\n    rootdirectory: %s\n"
-            "http:\n  addr: %s\n  secret: bench\n" % (self.data, self.host)
+            "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage:\n"
+            "  filesystem:\n    rootdirectory: %s\nhttp:\n  addr: %s\n  secret: bench\n" % (self.data, self.host)
         )
-        self.process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            ["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
@@ -147,7 +152,8 @@ class RegistryProcess:
     def layer_bytes(self, repository: str) -> int:
         """What the layers of the image have become in the registry."""
         request = urllib.request.Request(
-            "http://%s/v2/%s/manifests/1" % (self.host, repository), headers={"Accept": "application/vnd.oci.image.manifest.v1+json"}
+            "http://%s/v2/%s/manifests/1" % (self.host, repository),
+            headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return sum(layer["size"] for layer in json.load(answer)["layers"])
@@ -163,7 +169,12 @@ class RegistryProcess:
 
 def run_module(archive: pathlib.Path, registry: RegistryProcess, compression: str, work: pathlib.Path) -> dict:
     """One push with the module."""
-    params = {"src": str(archive), "name": registry.host + "/bench/module:1", "plain_http": True, "compression": compression}
+    params = {
+        "src": str(archive),
+        "name": registry.host + "/bench/module:1",
+        "plain_http": True,
+        "compression": compression,
+    }
     counters = work / "counters.json"
     command = [sys.executable, "-c", RUNNER, json.dumps({"ANSIBLE_MODULE_ARGS": params}), str(counters)]
     begin = time.monotonic()
@@ -188,7 +199,14 @@ def run_buildah(archive: pathlib.Path, registry: RegistryProcess, work: pathlib.
     environment = dict(os.environ, BUILDAH_ISOLATION="chroot", TMPDIR=str(work))
 
     def step(*arguments: str) -> str:
-        done = subprocess.run([*buildah, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [*buildah, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         if done.returncode:
             raise SystemExit("buildah %s failed: %s" % (arguments[0], done.stderr))
         return done.stdout.strip()
@@ -206,7 +224,12 @@ def run_buildah(archive: pathlib.Path, registry: RegistryProcess, work: pathlib.
     lap("from")
     step("add", container, str(archive), "/")
     lap("add")
-    step("config", "--annotation=org.criu.checkpoint.container.name=bench", "--annotation=io.kubernetes.cri-o.annotations.checkpoint.name=bench", container)
+    step(
+        "config",
+        "--annotation=org.criu.checkpoint.container.name=bench",
+        "--annotation=io.kubernetes.cri-o.annotations.checkpoint.name=bench",
+        container,
+    )
     lap("config")
     step("commit", "--quiet", "--format", "oci", container, "bench")
     lap("commit")
@@ -237,14 +260,26 @@ def measure(arguments: argparse.Namespace) -> dict:
                     if name == "gzip" and round_number:
                         continue
                     registry.empty()
-                    runs[name].append(run_buildah(archive, registry, work) if name == "buildah" else run_module(archive, registry, name, work))
+                    runs[name].append(
+                        run_buildah(archive, registry, work)
+                        if name == "buildah"
+                        else run_module(archive, registry, name, work)
+                    )
                     print("%-8s %6.1f s" % (name, runs[name][-1]["seconds"]), file=sys.stderr, flush=True)
         finally:
             registry.stop()
     return {
         "archive": {"bytes": archive.stat().st_size, "sha256": digest.hexdigest()},
-        "machine": {"cpus": os.cpu_count(), "load": os.getloadavg()[0], "work": str(arguments.work), "python": sys.version.split()[0]},
-        "versions": {name: version(command) for name, command in (("buildah", ["buildah", "--version"]), ("zstd", ["zstd", "--version"]))},
+        "machine": {
+            "cpus": os.cpu_count(),
+            "load": os.getloadavg()[0],
+            "work": str(arguments.work),
+            "python": sys.version.split()[0],
+        },
+        "versions": {
+            name: version(command)
+            for name, command in (("buildah", ["buildah", "--version"]), ("zstd", ["zstd", "--version"]))
+        },
         "buildah": {"storage": "vfs", "isolation": "chroot", "push": "its default compression (gzip)"},
         "runs": runs,
         "summary": summary(runs, archive.stat().st_size),
@@ -269,7 +304,7 @@ def summary(runs: dict, size: int) -> dict:
             "read_once": all(run["bytes_read"] == size for run in mine),
         }
         if name == "none":
-            # Without a compressor's pipe, all that the process reads besides the archive is Python itself and small answers.
+            # Without a compressor's pipe, all that it reads besides the archive is Python itself and small answers.
             kept["read_once"] = kept["read_once"] and all(run["rchar"] - size < 32 * MIB for run in mine)
         if name == "zstd":
             kept["fewer_bytes"] = mine[0]["layer_bytes"] < min(size, runs["buildah"][0]["layer_bytes"])
@@ -296,17 +331,39 @@ def table(report: dict) -> str:
         peak = "%.1f MiB" % (row["peak_kib"] / 1024) if "peak_kib" in row else ""
         read = "%d" % row["bytes_read"] if "bytes_read" in row else ""
         broken = [key for key, value in row.get("kept", {}).items() if not value]
-        lines.append("%-16s %7.2f s %8s %10s %12s %12d %s" % (label, row["seconds"], faster, peak, read, row["layer_bytes"], "NOT KEPT: " + ", ".join(broken) if broken else ""))
+        lines.append(
+            "%-16s %7.2f s %8s %10s %12s %12d %s"
+            % (
+                label,
+                row["seconds"],
+                faster,
+                peak,
+                read,
+                row["layer_bytes"],
+                "NOT KEPT: " + ", ".join(broken) if broken else "",
+            )
+        )
     return "\n".join(lines)
 
 
 def main() -> int:
-    default_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "container-checkpoint" / "bench"
+    default_cache = (
+        pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "container-checkpoint" / "bench"
+    )
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--mib", type=int, default=1024, help="size of the pages in the archive (default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each contender but gzip, which runs once (default: %(default)s)")
-    parser.add_argument("--cache", type=pathlib.Path, default=default_cache, help="where the archive is kept (default: %(default)s)")
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()), help="where registry and buildah store (default: %(default)s)")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="runs of each contender but gzip, which runs once (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache", type=pathlib.Path, default=default_cache, help="where the archive is kept (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--work",
+        type=pathlib.Path,
+        default=pathlib.Path(tempfile.gettempdir()),
+        help="where registry and buildah store (default: %(default)s)",
+    )
     parser.add_argument("--json", type=pathlib.Path, help="write everything to this file")
     arguments = parser.parse_args()
     missing = [program for program in ("docker-registry", "buildah", "zstd") if shutil.which(program) is None]

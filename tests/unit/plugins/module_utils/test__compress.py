@@ -12,8 +12,15 @@ import zlib
 
 import pytest
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import MAX_LEVELS, check_level, make_compressor
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError, RuntimeToolError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import (
+    MAX_LEVELS,
+    check_level,
+    make_compressor,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    InputError,
+    RuntimeToolError,
+)
 
 ZSTD = shutil.which("zstd")
 needs_zstd = pytest.mark.skipif(ZSTD is None, reason="the program zstd is not installed")
@@ -22,7 +29,9 @@ CONTENT = b"".join(bytes([number % 251]) * 1000 + os.urandom(24) for number in r
 
 def run(argv, pass_fds, started):
     """As AnsibleModule.run_command does it."""
-    process = subprocess.Popen(argv, pass_fds=pass_fds, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        argv, pass_fds=pass_fds, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     started()
     out, err = process.communicate()
     return process.returncode, out, err

@@ -13,10 +13,22 @@ import subprocess
 import pytest
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _record
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, CheckpointError, InputError, RegistryError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    ArchiveError,
+    CheckpointError,
+    InputError,
+    RegistryError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import HttpClient
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image import ImageJob, ImageRequest, nothing_yet
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_target import RegistryTarget, Rehearsal
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image import (
+    ImageJob,
+    ImageRequest,
+    nothing_yet,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_target import (
+    RegistryTarget,
+    Rehearsal,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import verify_archive
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import (
@@ -52,7 +64,9 @@ def sha256(content):
 
 
 def run_with_pipes(argv, pass_fds, started):
-    process = subprocess.Popen(argv, pass_fds=pass_fds, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        argv, pass_fds=pass_fds, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     started()
     out, err = process.communicate()
     return process.returncode, out, err
@@ -62,7 +76,11 @@ def job(fake, src, rehearse=False, tag="1", retries=2, chunk=0, **request):
     registry = Registry(HttpClient(timeout=5).send, fake.url, "team/app", retries=retries, sleep=lambda seconds: None)
     target = RegistryTarget(registry, tag, chunk)
     return ImageJob(
-        ImageRequest(src=src, **request), Rehearsal(target) if rehearse else target, find=lambda name: ZSTD, run=run_with_pipes, restarts=retries
+        ImageRequest(src=src, **request),
+        Rehearsal(target) if rehearse else target,
+        find=lambda name: ZSTD,
+        run=run_with_pipes,
+        restarts=retries,
     )
 
 
@@ -76,7 +94,7 @@ def write_record(src):
     return _record.write(src, _record.build(src, verify_archive(src)))
 
 
-# What an image is ----------------------------------------------------------------------------------------------------
+# What an image is ---------------------------------------------------------------------------------
 
 
 def test_the_archive_is_the_layer(fake, src):
@@ -85,13 +103,23 @@ def test_the_archive_is_the_layer(fake, src):
     manifest = json.loads(fake.manifests["1"])
     config = json.loads(fake.blobs[manifest["config"]["digest"]])
     assert fake.blobs[manifest["layers"][0]["digest"]] == REAL
-    assert manifest["layers"] == [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": sha256(REAL), "size": len(REAL)}]
-    assert config["rootfs"]["diff_ids"] == [sha256(REAL)] and (config["architecture"], config["os"]) == ("amd64", "linux")
+    assert manifest["layers"] == [
+        {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": sha256(REAL), "size": len(REAL)}
+    ]
+    assert config["rootfs"]["diff_ids"] == [sha256(REAL)] and (config["architecture"], config["os"]) == (
+        "amd64",
+        "linux",
+    )
     assert config["created"] == "2026-11-21T11:55:44.162409Z"
     assert manifest["annotations"]["org.criu.checkpoint.container.name"] == "counter"
     assert manifest["annotations"]["io.kubernetes.cri-o.annotations.checkpoint.name"] == "counter"
     assert result["digest"] == sha256(fake.manifests["1"])
-    assert result["layer"] == {"digest": sha256(REAL), "size": len(REAL), "diff_id": sha256(REAL), "media_type": "application/vnd.oci.image.layer.v1.tar"}
+    assert result["layer"] == {
+        "digest": sha256(REAL),
+        "size": len(REAL),
+        "diff_id": sha256(REAL),
+        "media_type": "application/vnd.oci.image.layer.v1.tar",
+    }
     assert result["annotations"] == manifest["annotations"]
     assert result["identity"]["pod"] == "counter"
     assert set(result) == set(nothing_yet())
@@ -100,7 +128,9 @@ def test_the_archive_is_the_layer(fake, src):
 def test_the_archive_is_read_once_and_sent_once(fake, src, monkeypatch):
     opened = []
     real_open = os.open
-    monkeypatch.setattr(os, "open", lambda path, *args, **kwargs: (opened.append(path), real_open(path, *args, **kwargs))[1])
+    monkeypatch.setattr(
+        os, "open", lambda path, *args, **kwargs: (opened.append(path), real_open(path, *args, **kwargs))[1]
+    )
     result = make(fake, src)[1]
     assert opened.count(src) == 1
     assert result["bytes_read"] == len(REAL)
@@ -108,11 +138,17 @@ def test_the_archive_is_read_once_and_sent_once(fake, src, monkeypatch):
     assert sum(fake.patched) == len(REAL)
 
 
-@pytest.mark.parametrize("compression", ["gzip", pytest.param("zstd", marks=pytest.mark.skipif(ZSTD is None, reason="no zstd"))])
+@pytest.mark.parametrize(
+    "compression", ["gzip", pytest.param("zstd", marks=pytest.mark.skipif(ZSTD is None, reason="no zstd"))]
+)
 def test_a_compressed_layer_unpacks_to_the_archive(fake, src, compression):
     result = make(fake, src, compression=compression)[1]
     layer = fake.blobs[result["layer"]["digest"]]
-    unpacked = gzip.decompress(layer) if compression == "gzip" else subprocess.run([ZSTD, "-dc"], input=layer, stdout=subprocess.PIPE, check=True).stdout
+    unpacked = (
+        gzip.decompress(layer)
+        if compression == "gzip"
+        else subprocess.run([ZSTD, "-dc"], input=layer, stdout=subprocess.PIPE, check=True).stdout
+    )
     assert unpacked == REAL
     assert result["layer"]["diff_id"] == sha256(REAL)
     assert result["layer"]["media_type"] == "application/vnd.oci.image.layer.v1.tar+" + compression
@@ -120,7 +156,9 @@ def test_a_compressed_layer_unpacks_to_the_archive(fake, src, compression):
     assert result["bytes_read"] == len(REAL)
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", pytest.param("zstd", marks=pytest.mark.skipif(ZSTD is None, reason="no zstd"))])
+@pytest.mark.parametrize(
+    "compression", ["none", "gzip", pytest.param("zstd", marks=pytest.mark.skipif(ZSTD is None, reason="no zstd"))]
+)
 def test_the_same_archive_is_the_same_image_with_and_without_a_record(fake, src, compression, tmp_path):
     first = make(fake, src, compression=compression)[1]
     copy = tmp_path / "other-name.tar"
@@ -138,7 +176,7 @@ def test_architecture_and_annotations_can_be_given(fake, src):
     assert result["annotations"]["example.com/ticket"] == "4711"
 
 
-# Again ---------------------------------------------------------------------------------------------------------------
+# Again --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
@@ -212,10 +250,12 @@ def test_something_else_under_the_tag_is_replaced(fake, src, content):
     assert make(fake, src)[0]
 
 
-# Check mode ----------------------------------------------------------------------------------------------------------
+# Check mode ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", pytest.param("zstd", marks=pytest.mark.skipif(ZSTD is None, reason="no zstd"))])
+@pytest.mark.parametrize(
+    "compression", ["none", "gzip", pytest.param("zstd", marks=pytest.mark.skipif(ZSTD is None, reason="no zstd"))]
+)
 def test_rehearsal_predicts_everything_and_sends_nothing(fake, src, compression):
     predicted_changed, predicted = make(fake, src, rehearse=True, compression=compression)
     assert {entry[0] for entry in fake.log} == {"GET", "HEAD"} and not fake.blobs and not fake.uploads
@@ -227,7 +267,7 @@ def test_rehearsal_predicts_everything_and_sends_nothing(fake, src, compression)
     assert make(fake, src, rehearse=True, compression=compression)[0] is False
 
 
-# Archives that are refused --------------------------------------------------------------------------------------------
+# Archives that are refused ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -243,8 +283,19 @@ def test_rehearsal_predicts_everything_and_sends_nothing(fake, src, compression)
         (archive(member("/absolute", b"x")), "absolute name"),
         (archive(member("checkpoint/.wh.pages-1.img", b"x")), "deletion"),
         (archive(config_dump=None), "no config.dump"),
-        (archive(spec_dump={"annotations": {"io.container.manager": "libpod"}, "process": {}}), "not of a Kubernetes container"),
-        (archive(spec_dump=dict(documents()["spec.dump"], annotations=dict(documents()["spec.dump"]["annotations"], **{"cdi.k8s.io/x": "y"}))), "cdi.k8s.io"),
+        (
+            archive(spec_dump={"annotations": {"io.container.manager": "libpod"}, "process": {}}),
+            "not of a Kubernetes container",
+        ),
+        (
+            archive(
+                spec_dump=dict(
+                    documents()["spec.dump"],
+                    annotations=dict(documents()["spec.dump"]["annotations"], **{"cdi.k8s.io/x": "y"}),
+                )
+            ),
+            "cdi.k8s.io",
+        ),
     ],
 )
 def test_hostile_and_broken_archives_never_become_visible(fake, src, content, says):
@@ -282,7 +333,7 @@ def test_an_archive_that_is_a_link_is_refused(fake, src, tmp_path):
     assert fake.manifests == {}
 
 
-# The record -----------------------------------------------------------------------------------------------------------
+# The record ---------------------------------------------------------------------------------------
 
 
 def test_an_archive_that_differs_from_its_record_never_becomes_visible(fake, src):
@@ -321,10 +372,12 @@ def test_a_record_that_was_asked_for_must_be_there(fake, src, tmp_path):
         make(fake, src, record_path=str(tmp_path / "missing.json"))
 
 
-# The registry fails ---------------------------------------------------------------------------------------------------
+# The registry fails -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", pytest.param("zstd", marks=pytest.mark.skipif(ZSTD is None, reason="no zstd"))])
+@pytest.mark.parametrize(
+    "compression", ["none", "gzip", pytest.param("zstd", marks=pytest.mark.skipif(ZSTD is None, reason="no zstd"))]
+)
 def test_a_broken_stream_is_read_again_and_only_the_rest_is_sent(fake, src, compression):
     cuts = [1]
 
@@ -338,7 +391,10 @@ def test_a_broken_stream_is_read_again_and_only_the_rest_is_sent(fake, src, comp
 
     with fake.faulty(cut):
         changed, result = make(fake, src, compression=compression)
-    assert changed and "sha256:" + hashlib.sha256(fake.blobs[result["layer"]["digest"]]).hexdigest() == result["layer"]["digest"]
+    assert (
+        changed
+        and "sha256:" + hashlib.sha256(fake.blobs[result["layer"]["digest"]]).hexdigest() == result["layer"]["digest"]
+    )
     assert fake.patched == [result["layer"]["size"] - 20000]
     assert result["bytes_read"] == 2 * len(REAL)
     assert len(fake.requests("POST", "/blobs/uploads/")) == 2

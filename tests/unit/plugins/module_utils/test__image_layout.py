@@ -11,11 +11,20 @@ import tarfile
 
 import pytest
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, CheckpointError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    ArchiveError,
+    CheckpointError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image import ImageJob, ImageRequest
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_layout import LayoutTarget, TarTarget
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_layout import (
+    LayoutTarget,
+    TarTarget,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image_target import Rehearsal
-from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import fixture, fixture_bytes
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import (
+    fixture,
+    fixture_bytes,
+)
 
 REAL = fixture_bytes("containerd-counter-counter")
 NAME = "registry.example/counter:1"

@@ -30,7 +30,11 @@ LAYER = Descriptor(LAYER_TYPE, DIFF_ID, 4096)
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys():
-    assert canonical({"b": 1, "a": [{"d": 2, "c": "é"}]}) == canonical({"a": [{"c": "é", "d": 2}], "b": 1}) == b'{"a":[{"c":"\\u00e9","d":2}],"b":1}'
+    assert (
+        canonical({"b": 1, "a": [{"d": 2, "c": "é"}]})
+        == canonical({"a": [{"c": "é", "d": 2}], "b": 1})
+        == b'{"a":[{"c":"\\u00e9","d":2}],"b":1}'
+    )
 
 
 def test_config_names_platform_layer_and_time_and_nothing_else():
@@ -48,7 +52,9 @@ def test_config_of_an_arm_machine_has_the_variant_and_no_time_if_none_is_known()
     assert (config["architecture"], config["variant"], "created" in config) == ("arm", "v7", False)
 
 
-@pytest.mark.parametrize("machine, expected", [("aarch64", ("arm64", None)), ("amd64", ("amd64", None)), ("s390x", ("s390x", None))])
+@pytest.mark.parametrize(
+    "machine, expected", [("aarch64", ("arm64", None)), ("amd64", ("amd64", None)), ("s390x", ("s390x", None))]
+)
 def test_platform(machine, expected):
     assert platform_of(machine) == expected
 
@@ -64,7 +70,11 @@ def test_manifest_refers_to_the_config_by_its_bytes():
     assert manifest == {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
-        "config": {"mediaType": CONFIG_TYPE, "digest": "sha256:" + hashlib.sha256(config).hexdigest(), "size": len(config)},
+        "config": {
+            "mediaType": CONFIG_TYPE,
+            "digest": "sha256:" + hashlib.sha256(config).hexdigest(),
+            "size": len(config),
+        },
         "layers": [{"mediaType": LAYER_TYPE, "digest": DIFF_ID, "size": 4096}],
         "annotations": {"k": "v"},
     }

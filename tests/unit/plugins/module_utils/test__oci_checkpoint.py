@@ -9,7 +9,10 @@ import pytest
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import scan_file
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, InputError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci_checkpoint import checkpoint_annotations, image_machine
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci_checkpoint import (
+    checkpoint_annotations,
+    image_machine,
+)
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import fixture
 
 BOTH_KEYS = ("org.criu.checkpoint.container.name", "io.kubernetes.cri-o.annotations.checkpoint.name")
@@ -57,7 +60,9 @@ def test_no_key_of_podman_and_no_environment():
 
 def test_own_annotations_are_added():
     contents = scan_file(fixture("containerd-counter-counter"))
-    assert checkpoint_annotations(contents, {"example.com/ticket": "4711"}) == dict(checkpoint_annotations(contents), **{"example.com/ticket": "4711"})
+    assert checkpoint_annotations(contents, {"example.com/ticket": "4711"}) == dict(
+        checkpoint_annotations(contents), **{"example.com/ticket": "4711"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,21 @@ import json
 
 import pytest
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import RegistryError, TransportError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    RegistryError,
+    TransportError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer, HttpClient
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import Descriptor, image_manifest, sha256_digest
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry, error_text, with_digest
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import (
+    Descriptor,
+    image_manifest,
+    sha256_digest,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import (
+    Registry,
+    error_text,
+    with_digest,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_auth import Credentials
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.registry import FakeRegistry
 
@@ -21,7 +32,15 @@ LAB = Credentials("lab", "secret")
 def client(fake, credentials=None, retries=2, **changes):
     """A client of the fake registry, and the list of its pauses."""
     pauses = []
-    registry = Registry(HttpClient(timeout=5).send, fake.url, "team/app", credentials=credentials, retries=retries, sleep=pauses.append, **changes)
+    registry = Registry(
+        HttpClient(timeout=5).send,
+        fake.url,
+        "team/app",
+        credentials=credentials,
+        retries=retries,
+        sleep=pauses.append,
+        **changes,
+    )
     return registry, pauses
 
 
@@ -33,7 +52,7 @@ def push_blob_and_manifest(registry):
     return config, manifest
 
 
-# Logging in -----------------------------------------------------------------------------------------------------------
+# Logging in ---------------------------------------------------------------------------------------
 
 
 def test_anonymous():
@@ -56,8 +75,12 @@ def test_authentication(auth):
         push_blob_and_manifest(registry)
         assert fake.manifests["1"]
         if auth == "bearer":
-            (query, authorization) = fake.token_requests[0]
-            assert query["scope"] == ["repository:team/app:pull,push"] and query["service"] == ["fake registry"] and query["account"] == ["lab"]
+            query, authorization = fake.token_requests[0]
+            assert (
+                query["scope"] == ["repository:team/app:pull,push"]
+                and query["service"] == ["fake registry"]
+                and query["account"] == ["lab"]
+            )
             assert authorization == LAB.basic()
             # The password goes to the token service only, and one token serves all requests.
             assert len(fake.token_requests) == 1
@@ -93,7 +116,9 @@ def test_a_token_that_expires_is_renewed():
 def test_credentials_do_not_go_to_a_foreign_realm():
     with FakeRegistry() as foreign, FakeRegistry(auth="bearer") as fake:
         fake.realm = foreign.url.replace("localhost", "127.0.0.1").replace("http:", "https:") + "/token"
-        with pytest.raises(RegistryError, match="token service of another host, 127.0.0.1; the credentials were not sent"):
+        with pytest.raises(
+            RegistryError, match="token service of another host, 127.0.0.1; the credentials were not sent"
+        ):
             client(fake, LAB)[0].connect()
         assert foreign.log == []
 
@@ -115,7 +140,7 @@ def test_a_realm_on_the_same_host_and_another_port_gets_the_credentials():
         assert tokens.token_requests and not fake.token_requests
 
 
-# Redirects and other hosts ---------------------------------------------------------------------------------------------
+# Redirects and other hosts ------------------------------------------------------------------------
 
 
 def test_a_redirect_is_followed_for_reads_without_the_credentials():
@@ -179,7 +204,11 @@ def test_an_upload_address_on_another_host_gets_no_credentials():
             if handler.command != "POST":
                 return False
             handler.drain()
-            handler.answer(202, Location="%s/v2/team/app/blobs/uploads/%s?state=a%%2Fb" % (store.url.replace("localhost", "127.0.0.1"), session))
+            handler.answer(
+                202,
+                Location="%s/v2/team/app/blobs/uploads/%s?state=a%%2Fb"
+                % (store.url.replace("localhost", "127.0.0.1"), session),
+            )
             return True
 
         registry = client(fake, LAB)[0]
@@ -211,7 +240,7 @@ def test_upload_addresses_that_are_refused(location, says):
     assert sent == ["https://r.example/v2/x/blobs/uploads/"]
 
 
-# Transient failures -----------------------------------------------------------------------------------------------------
+# Transient failures -------------------------------------------------------------------------------
 
 
 def fail_first(number, status, **headers):
@@ -248,7 +277,10 @@ def test_retry_after_is_obeyed_and_bounded():
 def test_retry_after_may_be_a_date_and_may_be_nonsense():
     with FakeRegistry() as fake:
         registry, pauses = client(fake)
-        with fake.faulty(fail_first(1, 503, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")), fake.faulty(fail_first(1, 503, Retry_After="soon")):
+        with (
+            fake.faulty(fail_first(1, 503, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")),
+            fake.faulty(fail_first(1, 503, Retry_After="soon")),
+        ):
             registry.connect()
         assert 0.0 in pauses and max(pauses) <= 1.0
 
@@ -256,7 +288,10 @@ def test_retry_after_may_be_a_date_and_may_be_nonsense():
 def test_a_transient_failure_that_stays_is_reported():
     with FakeRegistry() as fake:
         registry, pauses = client(fake, retries=2)
-        with fake.faulty(fail_first(99, 502)), pytest.raises(RegistryError, match=r"tried 3 times.*502 \(TOOMANYREQUESTS: toomanyrequests\)") as error:
+        with (
+            fake.faulty(fail_first(99, 502)),
+            pytest.raises(RegistryError, match=r"tried 3 times.*502 \(TOOMANYREQUESTS: toomanyrequests\)") as error,
+        ):
             registry.connect()
         assert len(pauses) == 2 and error.value.details["http_status"] == 502
 
@@ -265,7 +300,9 @@ def test_a_registry_that_is_down_is_reported_with_its_name():
     with FakeRegistry() as fake:
         pass
     registry, pauses = client(fake, retries=1)
-    with pytest.raises(RegistryError, match="reaching the registry failed .tried 2 times.: registry %s: no answer.*refused" % fake.host):
+    with pytest.raises(
+        RegistryError, match="reaching the registry failed .tried 2 times.: registry %s: no answer.*refused" % fake.host
+    ):
         registry.connect()
     assert pauses == [0.5]
 
@@ -274,7 +311,9 @@ def test_a_bad_certificate_is_not_tried_again():
     pauses = []
 
     def send(method, url, headers, body):
-        raise TransportError("no answer from https://r.example: its certificate is not signed by a CA", transport="tls_ca")
+        raise TransportError(
+            "no answer from https://r.example: its certificate is not signed by a CA", transport="tls_ca"
+        )
 
     with pytest.raises(RegistryError, match="not signed by a CA"):
         Registry(send, "https://r.example", "x", sleep=pauses.append).connect()
@@ -284,7 +323,10 @@ def test_a_bad_certificate_is_not_tried_again():
 def test_a_refusal_is_not_tried_again():
     with FakeRegistry() as fake:
         registry, pauses = client(fake, LAB)
-        with fake.faulty(fail_first(1, 403)), pytest.raises(RegistryError, match="403.*may not do this in repository team/app"):
+        with (
+            fake.faulty(fail_first(1, 403)),
+            pytest.raises(RegistryError, match="403.*may not do this in repository team/app"),
+        ):
             registry.connect()
         assert pauses == []
 
@@ -307,7 +349,7 @@ def test_a_small_blob_is_sent_again_with_a_new_session():
         assert len(fake.requests("POST")) == 2 and len(pauses) == 1
 
 
-# Manifests ---------------------------------------------------------------------------------------------------------------
+# Manifests ----------------------------------------------------------------------------------------
 
 
 def test_a_manifest_that_the_registry_changes_is_an_error():
@@ -321,7 +363,12 @@ def test_a_manifest_that_the_registry_changes_is_an_error():
             return True
 
         registry = client(fake)[0]
-        with fake.faulty(rewrite), pytest.raises(RegistryError, match="manifest changed by the registry.*read back as sha256:.* has another content"):
+        with (
+            fake.faulty(rewrite),
+            pytest.raises(
+                RegistryError, match="manifest changed by the registry.*read back as sha256:.* has another content"
+            ),
+        ):
             push_blob_and_manifest(registry)
 
 
@@ -336,7 +383,10 @@ def test_a_manifest_that_gets_another_digest_is_an_error():
             return True
 
         registry = client(fake)[0]
-        with fake.faulty(other_digest), pytest.raises(RegistryError, match="manifest changed by the registry.*it calls it sha256:"):
+        with (
+            fake.faulty(other_digest),
+            pytest.raises(RegistryError, match="manifest changed by the registry.*it calls it sha256:"),
+        ):
             push_blob_and_manifest(registry)
 
 
@@ -354,7 +404,7 @@ def test_a_manifest_that_vanishes_is_an_error():
             push_blob_and_manifest(registry)
 
 
-# Small things --------------------------------------------------------------------------------------------------------------
+# Small things -------------------------------------------------------------------------------------
 
 
 def test_the_digest_is_added_to_an_upload_url_as_it_is():

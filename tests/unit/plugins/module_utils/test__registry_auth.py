@@ -27,9 +27,17 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._r
         ('Basic realm="a registry"', [Challenge("basic", {"realm": "a registry"})]),
         (
             'Bearer realm="https://r.example/token",service="r.example",scope="repository:a/b:pull,push"',
-            [Challenge("bearer", {"realm": "https://r.example/token", "service": "r.example", "scope": "repository:a/b:pull,push"})],
+            [
+                Challenge(
+                    "bearer",
+                    {"realm": "https://r.example/token", "service": "r.example", "scope": "repository:a/b:pull,push"},
+                )
+            ],
         ),
-        ('Basic realm="x", Bearer realm="y" , service=plain', [Challenge("basic", {"realm": "x"}), Challenge("bearer", {"realm": "y", "service": "plain"})]),
+        (
+            'Basic realm="x", Bearer realm="y" , service=plain',
+            [Challenge("basic", {"realm": "x"}), Challenge("bearer", {"realm": "y", "service": "plain"})],
+        ),
         ('BEARER Realm="with \\"quotes\\" and , comma"', [Challenge("bearer", {"realm": 'with "quotes" and , comma'})]),
         ("Negotiate", [Challenge("negotiate", {})]),
         ("", []),
@@ -51,7 +59,10 @@ def test_bearer_is_preferred_and_basic_needs_credentials():
 def test_token_url_keeps_the_query_of_the_realm_and_encodes():
     challenge = Challenge("bearer", {"realm": "https://r.example/token?a=1", "service": "my registry"})
     url = token_url(challenge, "repository:a/b:pull,push", "user&x=y")
-    assert url == "https://r.example/token?a=1&service=my+registry&scope=repository%3Aa%2Fb%3Apull%2Cpush&account=user%26x%3Dy"
+    assert (
+        url
+        == "https://r.example/token?a=1&service=my+registry&scope=repository%3Aa%2Fb%3Apull%2Cpush&account=user%26x%3Dy"
+    )
 
 
 REGISTRY = "https://r.example:5000"
@@ -109,7 +120,11 @@ def read(document, host="r.example:5000", repository="team/app"):
 
 
 def test_the_longest_key_wins():
-    auths = {"r.example:5000": entry("host", "1"), "r.example:5000/team": entry("team", "2"), "r.example:5000/team/app": entry("app", "3")}
+    auths = {
+        "r.example:5000": entry("host", "1"),
+        "r.example:5000/team": entry("team", "2"),
+        "r.example:5000/team/app": entry("app", "3"),
+    }
     assert read({"auths": auths}) == Credentials("app", "3")
     assert read({"auths": auths}, repository="team/other") == Credentials("team", "2")
     assert read({"auths": auths}, repository="elsewhere") == Credentials("host", "1")
@@ -119,7 +134,9 @@ def test_the_longest_key_wins():
 
 def test_old_keys_of_docker_and_its_hub():
     assert read({"auths": {"https://r.example:5000/v1/": entry("old", "x")}}) == Credentials("old", "x")
-    assert read({"auths": {"https://index.docker.io/v1/": entry("hub", "x")}}, host="docker.io") == Credentials("hub", "x")
+    assert read({"auths": {"https://index.docker.io/v1/": entry("hub", "x")}}, host="docker.io") == Credentials(
+        "hub", "x"
+    )
 
 
 def test_passwords_may_have_colons_and_names_may_be_plain():

@@ -14,7 +14,11 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import HttpClient
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_auth import Credentials
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_upload import BlobUpload, BlobWriter, UploadLost
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_upload import (
+    BlobUpload,
+    BlobWriter,
+    UploadLost,
+)
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.registry import FakeRegistry
 
 CHUNK = 100000
@@ -29,7 +33,14 @@ def fake():
 
 
 def client(fake, retries=3, credentials=None):
-    return Registry(HttpClient(timeout=5).send, fake.url, "team/app", credentials=credentials, retries=retries, sleep=lambda seconds: None)
+    return Registry(
+        HttpClient(timeout=5).send,
+        fake.url,
+        "team/app",
+        credentials=credentials,
+        retries=retries,
+        sleep=lambda seconds: None,
+    )
 
 
 def push(fake, content=CONTENT, block=33333, chunk=CHUNK, **changes):
@@ -234,7 +245,7 @@ def test_a_registry_that_wants_huge_chunks_gets_one_stream(fake):
     assert fake.patched == [len(CONTENT)] and fake.blobs == {DIGEST: CONTENT} and upload.bytes_sent == len(CONTENT)
 
 
-# One stream ------------------------------------------------------------------------------------------------------------
+# One stream ---------------------------------------------------------------------------------------
 
 
 def write_all(upload, content=CONTENT, block=33333):
@@ -254,7 +265,13 @@ def test_one_stream(fake, total):
 
     def look(handler):
         if handler.command == "PATCH":
-            headers.append((handler.headers.get("Content-Length"), handler.headers.get("Content-Range"), handler.headers.get("Transfer-Encoding")))
+            headers.append(
+                (
+                    handler.headers.get("Content-Length"),
+                    handler.headers.get("Content-Range"),
+                    handler.headers.get("Transfer-Encoding"),
+                )
+            )
         return False
 
     upload = BlobUpload(client(fake), total=total)
@@ -333,7 +350,12 @@ def test_a_damaged_upload_is_a_digest_mismatch(fake):
             next(iter(fake.uploads.values()))[500] ^= 1
         return False
 
-    with fake.faulty(damage), pytest.raises(RegistryError, match="digest mismatch: registry localhost.*received something else than was sent"):
+    with (
+        fake.faulty(damage),
+        pytest.raises(
+            RegistryError, match="digest mismatch: registry localhost.*received something else than was sent"
+        ),
+    ):
         push(fake)
     assert fake.blobs == {}
 

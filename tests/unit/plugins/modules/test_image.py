@@ -16,7 +16,11 @@ import time
 import pytest
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _image
-from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import fixture, fixture_bytes, named_archive
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import (
+    fixture,
+    fixture_bytes,
+    named_archive,
+)
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.registry import FakeRegistry
 
 ROOT = os.path.abspath(_image.__file__).partition("/ansible_collections/")[0]
@@ -35,7 +39,9 @@ KEYS = {"digest", "reference", "layer", "bytes_read", "bytes_sent", "blobs", "an
 def start(**params):
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT] + [path for path in sys.path if path]))
     command = [sys.executable, "-c", START, json.dumps({"ANSIBLE_MODULE_ARGS": params})]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def run(**params):
@@ -91,7 +97,10 @@ def test_zstd_through_the_module(tmp_path):
         ({"name": "registry.example/app:1", "chunk_bytes": 1}, "chunk_bytes"),
         ({"name": "registry.example/app:1", "request_timeout": 0}, "request_timeout"),
         ({"name": "registry.example/app:1", "retries": -1}, "retries"),
-        ({"name": "registry.example/app:1", "auth_file": "/nowhere/auth.json"}, "auth_file /nowhere/auth.json cannot be read"),
+        (
+            {"name": "registry.example/app:1", "auth_file": "/nowhere/auth.json"},
+            "auth_file /nowhere/auth.json cannot be read",
+        ),
         ({"name": "registry.example/app:1", "ca_cert": "/nowhere/ca.pem"}, "ca_cert /nowhere/ca.pem cannot be read"),
         ({}, "one of the following is required: name, layout, oci_archive"),
         ({"layout": "/x", "oci_archive": "/y"}, "mutually exclusive"),

@@ -145,7 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
         if registry.auth == "bearer" and (sent or "").partition(" ")[2] not in registry.tokens:
             self.drain()
             realm = registry.realm or registry.url + "/token"
-            self.refuse(401, "UNAUTHORIZED", WWW_Authenticate='Bearer realm="%s",service="fake registry",scope="repository:x:pull"' % realm)
+            self.refuse(
+                401,
+                "UNAUTHORIZED",
+                WWW_Authenticate='Bearer realm="%s",service="fake registry",scope="repository:x:pull"' % realm,
+            )
             return False
         return True
 
