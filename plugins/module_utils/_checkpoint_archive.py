@@ -66,7 +66,7 @@ def check_path(path: str, directory: str) -> str:
 def wait_complete(
     path: str,
     deadline: float,
-    stalled: float = STALLED,
+    stalled: t.Optional[float] = None,
     sleep: t.Callable[[float], t.Any] = time.sleep,
     clock: t.Callable[[], float] = time.monotonic,
 ) -> FileState:
@@ -75,6 +75,7 @@ def wait_complete(
     A file that cannot become a good archive (hostile, of another kind) is refused at once; one that is merely not
     finished gets time as long as it keeps growing.
     """
+    stalled = STALLED if stalled is None else stalled
     last, since = None, clock()
     while True:
         state: t.Optional[FileState] = None

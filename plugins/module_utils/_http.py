@@ -280,6 +280,8 @@ class HttpClient:
             )
         if isinstance(exc, ssl.SSLCertVerificationError):
             return self._explain_certificate(exc)
+        if isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            return "closed", "it closed the TLS connection without an answer (perhaps it wants another client certificate)"
         if isinstance(exc, ssl.SSLError):
             text = _ssl_text(exc)
             if "alert" in text and "cert" in text or "unknown ca" in text:

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -26,45 +27,48 @@ def directory(tmp_path):
     return str(tmp_path / "locks")
 
 
-def hold(directory, ready, release):
-    with container_lock(KEY, 5, directory):
-        ready.set()
-        release.wait(10)
+_HOLDER = """
+import fcntl, sys
+stream = open(sys.argv[1], "a")
+fcntl.flock(stream, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.readline()
+"""
 
 
-def test_another_process_has_to_wait(directory):
-    context = multiprocessing.get_context("fork")
-    ready, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(directory, ready, release))
-    holder.start()
-    try:
-        assert ready.wait(10)
-        with pytest.raises(DeadlineError) as caught:
-            with container_lock(KEY, 0.2, directory):
-                pass
-        assert (
-            caught.value.msg
-            == "another process on this machine is making a checkpoint of default/counter/counter, and has not finished"
-            " within 0.2 s"
-        )
-        with container_lock("default/counter/other", 0, directory):
+@pytest.fixture
+def holder(directory):
+    """Another process that holds the lock."""
+    with container_lock(KEY, 0, directory):
+        pass
+    path = os.path.join(directory, os.listdir(directory)[0])
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_another_process_has_to_wait(directory, holder):
+    with pytest.raises(DeadlineError) as caught:
+        with container_lock(KEY, 0.2, directory):
             pass
-        release.set()
-        with container_lock(KEY, 10, directory):
-            pass
-    finally:
-        release.set()
-        holder.join(10)
+    assert (
+        caught.value.msg
+        == "another process on this machine is making a checkpoint of default/counter/counter, and has not finished"
+        " within 0.2 s"
+    )
+    with container_lock("default/counter/other", 0, directory):
+        pass
+    holder.communicate("\n", timeout=10)
+    with container_lock(KEY, 10, directory):
+        pass
 
 
-def test_a_killed_holder_leaves_nothing_locked(directory):
-    context = multiprocessing.get_context("fork")
-    ready, release = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(directory, ready, release))
-    holder.start()
-    assert ready.wait(10)
+def test_a_killed_holder_leaves_nothing_locked(directory, holder):
     holder.kill()
-    holder.join(10)
+    holder.wait(10)
     with container_lock(KEY, 1, directory):
         pass
 
