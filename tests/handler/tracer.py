@@ -32,7 +32,7 @@ def install(kill_at: int) -> None:
 
     def hook(event: str, arguments: tuple) -> None:
         writing = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if event in EFFECTS or writing:
+        if steps[0] != kill_at and (event in EFFECTS or writing):
             if writing and "pycache" in str(arguments[0]):
                 return
             if event == "open" and str(arguments[0]).startswith(HERE):
