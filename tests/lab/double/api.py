@@ -101,15 +101,25 @@ def start(place: pki.Directory, address: str, port: int, nodes: t.Sequence[str],
     if running(place) and answers(place, address, port):
         print("unchanged")
         return 0
-    arguments = [sys.executable, os.path.abspath(__file__), "serve", "--dir", place.path, "--address", address,
-                 "--port", str(port)]
+    arguments = [
+        sys.executable,
+        os.path.abspath(__file__),
+        "serve",
+        "--dir",
+        place.path,
+        "--address",
+        address,
+        "--port",
+        str(port),
+    ]
     for node in nodes:
         arguments += ["--node", node]
     if pull_secret:
         arguments += ["--pull-secret", os.path.abspath(pull_secret)]
     with open(place.file("api.log"), "ab") as log:
-        child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                                 cwd="/")
+        child = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+        )
     end = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < end:
         if child.poll() is not None:

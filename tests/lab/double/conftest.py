@@ -61,12 +61,16 @@ class Client:
         if certificate:
             self.context.load_cert_chain(*certificate)
 
-    def __call__(self, method: str, path: str, body: t.Any = None, content_type: str = "application/json", **headers: str) -> Answer:
+    def __call__(
+        self, method: str, path: str, body: t.Any = None, content_type: str = "application/json", **headers: str
+    ) -> Answer:
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=10)
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": content_type, **headers})
+            connection.request(
+                method, path, None if body is None else json.dumps(body), {"Content-Type": content_type, **headers}
+            )
             response = connection.getresponse()
             return Answer(response.status, response.read().decode(), response.getheader("Content-Type", ""))
         finally:
@@ -164,15 +168,26 @@ class Kubelet:
         self.root = root
         self.settings = Settings(NODE, "127.0.0.1", root, path, "", self.faults_path)
         self.runtime = Runtime()
-        self.pods: list[dict] = [{"metadata": {"name": "counter", "namespace": "default", "uid": "u-1"},
-                                  "spec": {"containers": [{"name": "counter"}, {"name": "asleep"}],
-                                           "initContainers": [{"name": "first"}]}}]
+        self.pods: list[dict] = [
+            {
+                "metadata": {"name": "counter", "namespace": "default", "uid": "u-1"},
+                "spec": {
+                    "containers": [{"name": "counter"}, {"name": "asleep"}],
+                    "initContainers": [{"name": "first"}],
+                },
+            }
+        ]
         node = types.SimpleNamespace(pods=lambda: self.pods, pod=self.find)
-        app = App(self.settings, Access(ApiClient(kubeconfig), self.settings),
-                  Checkpoints(self.settings, self.find, self.runtime.connect), node)
+        app = App(
+            self.settings,
+            Access(ApiClient(kubeconfig), self.settings),
+            Checkpoints(self.settings, self.find, self.runtime.connect),
+            node,
+        )
         app.verbose = False
-        context = httpsd.server_context(cluster.place.file("apiserver.crt"), cluster.place.file("apiserver.key"),
-                                        cluster.place.file("ca.crt"))
+        context = httpsd.server_context(
+            cluster.place.file("apiserver.crt"), cluster.place.file("apiserver.key"), cluster.place.file("ca.crt")
+        )
         self.server = httpsd.TlsServer(("127.0.0.1", 0), KubeletHandler, context, app)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -182,7 +197,9 @@ class Kubelet:
         self.nobody = cluster.client(port=self.port)
 
     def find(self, namespace: str, name: str) -> t.Optional[dict]:
-        return next((p for p in self.pods if (p["metadata"]["namespace"], p["metadata"]["name"]) == (namespace, name)), None)
+        return next(
+            (p for p in self.pods if (p["metadata"]["namespace"], p["metadata"]["name"]) == (namespace, name)), None
+        )
 
     def faults(self, **switches: t.Any) -> None:
         with open(self.faults_path, "w", encoding="utf-8") as file:
@@ -205,10 +222,12 @@ def ready_node(cluster: Cluster) -> dict:
     """A node that pods can be bound to."""
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}}}
     assert cluster.admin("POST", "/api/v1/nodes", node).status == 201
-    status = {"status": {"conditions": [{"type": "Ready", "status": "True"}],
-                         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]}}
+    status = {
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+        }
+    }
     answer = cluster.admin("PATCH", f"/api/v1/nodes/{NODE}/status", status, "application/merge-patch+json")
     assert answer.status == 200
     return answer.json
-
-

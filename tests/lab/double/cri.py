@@ -23,11 +23,22 @@ MAX_MESSAGE = 16 * 1024 * 1024
 
 # grpc-python names codes in capitals, Go in camel case
 _GO_CODES = {
-    "OK": "OK", "CANCELLED": "Canceled", "UNKNOWN": "Unknown", "INVALID_ARGUMENT": "InvalidArgument",
-    "DEADLINE_EXCEEDED": "DeadlineExceeded", "NOT_FOUND": "NotFound", "ALREADY_EXISTS": "AlreadyExists",
-    "PERMISSION_DENIED": "PermissionDenied", "RESOURCE_EXHAUSTED": "ResourceExhausted",
-    "FAILED_PRECONDITION": "FailedPrecondition", "ABORTED": "Aborted", "OUT_OF_RANGE": "OutOfRange",
-    "UNIMPLEMENTED": "Unimplemented", "INTERNAL": "Internal", "UNAVAILABLE": "Unavailable", "DATA_LOSS": "DataLoss",
+    "OK": "OK",
+    "CANCELLED": "Canceled",
+    "UNKNOWN": "Unknown",
+    "INVALID_ARGUMENT": "InvalidArgument",
+    "DEADLINE_EXCEEDED": "DeadlineExceeded",
+    "NOT_FOUND": "NotFound",
+    "ALREADY_EXISTS": "AlreadyExists",
+    "PERMISSION_DENIED": "PermissionDenied",
+    "RESOURCE_EXHAUSTED": "ResourceExhausted",
+    "FAILED_PRECONDITION": "FailedPrecondition",
+    "ABORTED": "Aborted",
+    "OUT_OF_RANGE": "OutOfRange",
+    "UNIMPLEMENTED": "Unimplemented",
+    "INTERNAL": "Internal",
+    "UNAVAILABLE": "Unavailable",
+    "DATA_LOSS": "DataLoss",
     "UNAUTHENTICATED": "Unauthenticated",
 }
 # What a real kubelet shows when its deadline passed while containerd was at work (FACTS 10.1).
@@ -75,12 +86,15 @@ class Cri:
         self.endpoint = endpoint
         self.timeout = timeout
         # containerd refuses the authority that grpc-python makes of a unix path ("%2Frun%2F...")
-        self._channel = grpc.insecure_channel(endpoint, options=[
-            ("grpc.default_authority", "localhost"),
-            ("grpc.max_receive_message_length", MAX_MESSAGE),
-            ("grpc.max_send_message_length", MAX_MESSAGE),
-            ("grpc.enable_http_proxy", 0),
-        ])
+        self._channel = grpc.insecure_channel(
+            endpoint,
+            options=[
+                ("grpc.default_authority", "localhost"),
+                ("grpc.max_receive_message_length", MAX_MESSAGE),
+                ("grpc.max_send_message_length", MAX_MESSAGE),
+                ("grpc.enable_http_proxy", 0),
+            ],
+        )
         self._methods: dict[str, t.Any] = {}
         for service, names in (("RuntimeService", RUNTIME_METHODS), ("ImageService", IMAGE_METHODS)):
             for name in names:
@@ -106,8 +120,12 @@ class Cri:
         """CheckpointContainer with the rule of Kubernetes' CRI client: ``timeout`` can only lengthen (FACTS 1.1)."""
         if timeout < 0:
             raise ValueError("CheckpointContainer requires the timeout value to be > 0")
-        request = message("CheckpointContainerRequest", container_id=container_id, location=location,
-                          timeout=max(timeout, int(self.timeout)))
+        request = message(
+            "CheckpointContainerRequest",
+            container_id=container_id,
+            location=location,
+            timeout=max(timeout, int(self.timeout)),
+        )
         future = self._methods["CheckpointContainer"].future(request, timeout=max(float(timeout), self.timeout))
         return Call("CheckpointContainer", future)
 

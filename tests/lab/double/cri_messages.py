@@ -50,11 +50,11 @@ MESSAGES: dict[str, str] = {
     "PortMapping": "protocol:Protocol=1 container_port:int32=2 host_port:int32=3 host_ip:string=4",
     "IDMapping": "host_id:uint32=1 container_id:uint32=2 length:uint32=3",
     "Mount": "container_path:string=1 host_path:string=2 readonly:bool=3 selinux_relabel:bool=4"
-             " propagation:MountPropagation=5 uidMappings:IDMapping*=6 gidMappings:IDMapping*=7"
-             " recursive_read_only:bool=8 image:ImageSpec=9 image_sub_path:string=10",
+    " propagation:MountPropagation=5 uidMappings:IDMapping*=6 gidMappings:IDMapping*=7"
+    " recursive_read_only:bool=8 image:ImageSpec=9 image_sub_path:string=10",
     "UserNamespace": "mode:NamespaceMode=1 uids:IDMapping*=2 gids:IDMapping*=3",
     "NamespaceOption": "network:NamespaceMode=1 pid:NamespaceMode=2 ipc:NamespaceMode=3 target_id:string=4"
-                       " userns_options:UserNamespace=5",
+    " userns_options:UserNamespace=5",
     "Int64Value": "value:int64=1",
     "UInt64Value": "value:uint64=1",
     "SELinuxOption": "user:string=1 role:string=2 type:string=3 level:string=4",
@@ -62,19 +62,19 @@ MESSAGES: dict[str, str] = {
     "KeyValue": "key:string=1 value:string=2",
     "HugepageLimit": "page_size:string=1 limit:uint64=2",
     "LinuxContainerResources": "cpu_period:int64=1 cpu_quota:int64=2 cpu_shares:int64=3 memory_limit_in_bytes:int64=4"
-                               " oom_score_adj:int64=5 cpuset_cpus:string=6 cpuset_mems:string=7"
-                               " hugepage_limits:HugepageLimit*=8 unified:map=9 memory_swap_limit_in_bytes:int64=10",
+    " oom_score_adj:int64=5 cpuset_cpus:string=6 cpuset_mems:string=7"
+    " hugepage_limits:HugepageLimit*=8 unified:map=9 memory_swap_limit_in_bytes:int64=10",
     # --- sandboxes
     "LinuxSandboxSecurityContext": "namespace_options:NamespaceOption=1 selinux_options:SELinuxOption=2"
-                                   " run_as_user:Int64Value=3 readonly_rootfs:bool=4 supplemental_groups:int64*=5"
-                                   " privileged:bool=6 seccomp_profile_path:string=7 run_as_group:Int64Value=8"
-                                   " seccomp:SecurityProfile=9 apparmor:SecurityProfile=10"
-                                   " supplemental_groups_policy:SupplementalGroupsPolicy=11",
+    " run_as_user:Int64Value=3 readonly_rootfs:bool=4 supplemental_groups:int64*=5"
+    " privileged:bool=6 seccomp_profile_path:string=7 run_as_group:Int64Value=8"
+    " seccomp:SecurityProfile=9 apparmor:SecurityProfile=10"
+    " supplemental_groups_policy:SupplementalGroupsPolicy=11",
     "LinuxPodSandboxConfig": "cgroup_parent:string=1 security_context:LinuxSandboxSecurityContext=2 sysctls:map=3"
-                             " overhead:LinuxContainerResources=4 resources:LinuxContainerResources=5",
+    " overhead:LinuxContainerResources=4 resources:LinuxContainerResources=5",
     "PodSandboxMetadata": "name:string=1 uid:string=2 namespace:string=3 attempt:uint32=4",
     "PodSandboxConfig": "metadata:PodSandboxMetadata=1 hostname:string=2 log_directory:string=3 dns_config:DNSConfig=4"
-                        " port_mappings:PortMapping*=5 labels:map=6 annotations:map=7 linux:LinuxPodSandboxConfig=8",
+    " port_mappings:PortMapping*=5 labels:map=6 annotations:map=7 linux:LinuxPodSandboxConfig=8",
     "RunPodSandboxRequest": "config:PodSandboxConfig=1 runtime_handler:string=2",
     "RunPodSandboxResponse": "pod_sandbox_id:string=1",
     "StopPodSandboxRequest": "pod_sandbox_id:string=1",
@@ -87,35 +87,35 @@ MESSAGES: dict[str, str] = {
     "Namespace": "options:NamespaceOption=2",
     "LinuxPodSandboxStatus": "namespaces:Namespace=1",
     "PodSandboxStatus": "id:string=1 metadata:PodSandboxMetadata=2 state:PodSandboxState=3 created_at:int64=4"
-                        " network:PodSandboxNetworkStatus=5 linux:LinuxPodSandboxStatus=6 labels:map=7"
-                        " annotations:map=8 runtime_handler:string=9",
+    " network:PodSandboxNetworkStatus=5 linux:LinuxPodSandboxStatus=6 labels:map=7"
+    " annotations:map=8 runtime_handler:string=9",
     "PodSandboxStatusResponse": "status:PodSandboxStatus=1 info:map=2 containers_statuses:ContainerStatus*=3"
-                                " timestamp:int64=4",
+    " timestamp:int64=4",
     "PodSandboxStateValue": "state:PodSandboxState=1",
     "PodSandboxFilter": "id:string=1 state:PodSandboxStateValue=2 label_selector:map=3",
     "ListPodSandboxRequest": "filter:PodSandboxFilter=1",
     "PodSandbox": "id:string=1 metadata:PodSandboxMetadata=2 state:PodSandboxState=3 created_at:int64=4 labels:map=5"
-                  " annotations:map=6 runtime_handler:string=7",
+    " annotations:map=6 runtime_handler:string=7",
     "ListPodSandboxResponse": "items:PodSandbox*=1",
     # --- containers
     "ImageSpec": "image:string=1 annotations:map=2 user_specified_image:string=18 runtime_handler:string=19"
-                 " image_ref:string=20",
+    " image_ref:string=20",
     "Capability": "add_capabilities:string*=1 drop_capabilities:string*=2 add_ambient_capabilities:string*=3",
     "LinuxContainerSecurityContext": "capabilities:Capability=1 privileged:bool=2 namespace_options:NamespaceOption=3"
-                                     " selinux_options:SELinuxOption=4 run_as_user:Int64Value=5"
-                                     " run_as_username:string=6 readonly_rootfs:bool=7 supplemental_groups:int64*=8"
-                                     " apparmor_profile:string=9 seccomp_profile_path:string=10 no_new_privs:bool=11"
-                                     " run_as_group:Int64Value=12 masked_paths:string*=13 readonly_paths:string*=14"
-                                     " seccomp:SecurityProfile=15 apparmor:SecurityProfile=16"
-                                     " supplemental_groups_policy:SupplementalGroupsPolicy=17",
+    " selinux_options:SELinuxOption=4 run_as_user:Int64Value=5"
+    " run_as_username:string=6 readonly_rootfs:bool=7 supplemental_groups:int64*=8"
+    " apparmor_profile:string=9 seccomp_profile_path:string=10 no_new_privs:bool=11"
+    " run_as_group:Int64Value=12 masked_paths:string*=13 readonly_paths:string*=14"
+    " seccomp:SecurityProfile=15 apparmor:SecurityProfile=16"
+    " supplemental_groups_policy:SupplementalGroupsPolicy=17",
     "LinuxContainerConfig": "resources:LinuxContainerResources=1 security_context:LinuxContainerSecurityContext=2",
     "LinuxContainerUser": "uid:int64=1 gid:int64=2 supplemental_groups:int64*=3",
     "ContainerMetadata": "name:string=1 attempt:uint32=2",
     "Device": "container_path:string=1 host_path:string=2 permissions:string=3",
     "ContainerConfig": "metadata:ContainerMetadata=1 image:ImageSpec=2 command:string*=3 args:string*=4"
-                       " working_dir:string=5 envs:KeyValue*=6 mounts:Mount*=7 devices:Device*=8 labels:map=9"
-                       " annotations:map=10 log_path:string=11 stdin:bool=12 stdin_once:bool=13 tty:bool=14"
-                       " linux:LinuxContainerConfig=15 stop_signal:Signal=18",
+    " working_dir:string=5 envs:KeyValue*=6 mounts:Mount*=7 devices:Device*=8 labels:map=9"
+    " annotations:map=10 log_path:string=11 stdin:bool=12 stdin_once:bool=13 tty:bool=14"
+    " linux:LinuxContainerConfig=15 stop_signal:Signal=18",
     "CreateContainerRequest": "pod_sandbox_id:string=1 config:ContainerConfig=2 sandbox_config:PodSandboxConfig=3",
     "CreateContainerResponse": "container_id:string=1",
     "StartContainerRequest": "container_id:string=1",
@@ -128,17 +128,17 @@ MESSAGES: dict[str, str] = {
     "ContainerFilter": "id:string=1 state:ContainerStateValue=2 pod_sandbox_id:string=3 label_selector:map=4",
     "ListContainersRequest": "filter:ContainerFilter=1",
     "Container": "id:string=1 pod_sandbox_id:string=2 metadata:ContainerMetadata=3 image:ImageSpec=4"
-                 " image_ref:string=5 state:ContainerState=6 created_at:int64=7 labels:map=8 annotations:map=9"
-                 " image_id:string=10",
+    " image_ref:string=5 state:ContainerState=6 created_at:int64=7 labels:map=8 annotations:map=9"
+    " image_id:string=10",
     "ListContainersResponse": "containers:Container*=1",
     "ContainerStatusRequest": "container_id:string=1 verbose:bool=2",
     "ContainerResources": "linux:LinuxContainerResources=1",
     "ContainerUser": "linux:LinuxContainerUser=1",
     "ContainerStatus": "id:string=1 metadata:ContainerMetadata=2 state:ContainerState=3 created_at:int64=4"
-                       " started_at:int64=5 finished_at:int64=6 exit_code:int32=7 image:ImageSpec=8"
-                       " image_ref:string=9 reason:string=10 message:string=11 labels:map=12 annotations:map=13"
-                       " mounts:Mount*=14 log_path:string=15 resources:ContainerResources=16 image_id:string=17"
-                       " user:ContainerUser=18 stop_signal:Signal=19",
+    " started_at:int64=5 finished_at:int64=6 exit_code:int32=7 image:ImageSpec=8"
+    " image_ref:string=9 reason:string=10 message:string=11 labels:map=12 annotations:map=13"
+    " mounts:Mount*=14 log_path:string=15 resources:ContainerResources=16 image_id:string=17"
+    " user:ContainerUser=18 stop_signal:Signal=19",
     "ContainerStatusResponse": "status:ContainerStatus=1 info:map=2",
     "ExecSyncRequest": "container_id:string=1 cmd:string*=2 timeout:int64=3",
     "ExecSyncResponse": "stdout:bytes=1 stderr:bytes=2 exit_code:int32=3",
@@ -148,14 +148,14 @@ MESSAGES: dict[str, str] = {
     "ContainerAttributes": "id:string=1 metadata:ContainerMetadata=2 labels:map=3 annotations:map=4",
     "CpuUsage": "timestamp:int64=1 usage_core_nano_seconds:UInt64Value=2 usage_nano_cores:UInt64Value=3",
     "MemoryUsage": "timestamp:int64=1 working_set_bytes:UInt64Value=2 available_bytes:UInt64Value=3"
-                   " usage_bytes:UInt64Value=4 rss_bytes:UInt64Value=5 page_faults:UInt64Value=6"
-                   " major_page_faults:UInt64Value=7",
+    " usage_bytes:UInt64Value=4 rss_bytes:UInt64Value=5 page_faults:UInt64Value=6"
+    " major_page_faults:UInt64Value=7",
     "FilesystemIdentifier": "mountpoint:string=1",
     "FilesystemUsage": "timestamp:int64=1 fs_id:FilesystemIdentifier=2 used_bytes:UInt64Value=3"
-                       " inodes_used:UInt64Value=4",
+    " inodes_used:UInt64Value=4",
     "SwapUsage": "timestamp:int64=1 swap_available_bytes:UInt64Value=2 swap_usage_bytes:UInt64Value=3",
     "ContainerStats": "attributes:ContainerAttributes=1 cpu:CpuUsage=2 memory:MemoryUsage=3"
-                      " writable_layer:FilesystemUsage=4 swap:SwapUsage=5",
+    " writable_layer:FilesystemUsage=4 swap:SwapUsage=5",
     "ContainerStatsRequest": "container_id:string=1",
     "ContainerStatsResponse": "stats:ContainerStats=1",
     "ContainerStatsFilter": "id:string=1 pod_sandbox_id:string=2 label_selector:map=3",
@@ -165,12 +165,12 @@ MESSAGES: dict[str, str] = {
     "ImageFilter": "image:ImageSpec=1",
     "ListImagesRequest": "filter:ImageFilter=1",
     "Image": "id:string=1 repo_tags:string*=2 repo_digests:string*=3 size:uint64=4 uid:Int64Value=5 username:string=6"
-             " spec:ImageSpec=7 pinned:bool=8",
+    " spec:ImageSpec=7 pinned:bool=8",
     "ListImagesResponse": "images:Image*=1",
     "ImageStatusRequest": "image:ImageSpec=1 verbose:bool=2",
     "ImageStatusResponse": "image:Image=1 info:map=2",
     "AuthConfig": "username:string=1 password:string=2 auth:string=3 server_address:string=4 identity_token:string=5"
-                  " registry_token:string=6",
+    " registry_token:string=6",
     "PullImageRequest": "image:ImageSpec=1 auth:AuthConfig=2 sandbox_config:PodSandboxConfig=3",
     "PullImageResponse": "image_ref:string=1",
     "RemoveImageRequest": "image:ImageSpec=1",

@@ -17,17 +17,37 @@ import sys
 import typing as t
 
 import crictl_output as out
-from crictl_flags import Flags, UsageError, duration
 from cri import Cri, CriError
+from crictl_flags import Flags, UsageError, duration
 
 CONFIG = "/etc/crictl.yaml"
-DEFAULT_ENDPOINTS = ("unix:///run/containerd/containerd.sock", "unix:///run/crio/crio.sock",
-                     "unix:///var/run/cri-dockerd.sock")
-GLOBAL_FLAGS = Flags(runtime_endpoint="string r", image_endpoint="string i", timeout="duration t", config="string c",
-                     debug="bool D", version="bool v")
+DEFAULT_ENDPOINTS = (
+    "unix:///run/containerd/containerd.sock",
+    "unix:///run/crio/crio.sock",
+    "unix:///var/run/cri-dockerd.sock",
+)
+GLOBAL_FLAGS = Flags(
+    runtime_endpoint="string r",
+    image_endpoint="string i",
+    timeout="duration t",
+    config="string c",
+    debug="bool D",
+    version="bool v",
+)
 STATES = {"created": 0, "running": 1, "exited": 2, "unknown": 3}
-LIST_FLAGS = dict(id="string", name="string", namespace="string", state="string s", label="list", quiet="bool q",
-                  output="string o=table", latest="bool l", last="int n", verbose="bool v", no_trunc="bool")
+LIST_FLAGS = dict(
+    id="string",
+    name="string",
+    namespace="string",
+    state="string s",
+    label="list",
+    quiet="bool q",
+    output="string o=table",
+    latest="bool l",
+    last="int n",
+    verbose="bool v",
+    no_trunc="bool",
+)
 
 
 class Failure(Exception):
@@ -64,13 +84,19 @@ def list_containers(cri: Cri, options: dict[str, t.Any]) -> list[t.Any]:
         wanted["state"] = {"state": STATES[options["state"].lower()]}
     elif not (options["all"] or options["latest"] or options["last"]):
         wanted["state"] = {"state": STATES["running"]}
-    found = [c for c in cri.containers(**wanted)
-             if matches(options["name"], c.metadata.name)
-             and matches(options["namespace"], c.labels.get("io.kubernetes.pod.namespace", ""))]
+    found = [
+        c
+        for c in cri.containers(**wanted)
+        if matches(options["name"], c.metadata.name)
+        and matches(options["namespace"], c.labels.get("io.kubernetes.pod.namespace", ""))
+    ]
     if options["image"]:
         image = cri.call("ImageStatus", image={"image": options["image"]}).image
-        found = [c for c in found
-                 if image.id and cri.call("ImageStatus", image={"image": c.image.image}).image.id == image.id]
+        found = [
+            c
+            for c in found
+            if image.id and cri.call("ImageStatus", image={"image": c.image.image}).image.id == image.id
+        ]
     return newest(found, options)
 
 
@@ -81,12 +107,25 @@ def ps(cri: Cri, options: dict[str, t.Any], _arguments: list[str]) -> None:
     elif options["quiet"]:
         print("".join(f"{c.id}\n" for c in found), end="")
     else:
-        print(out.table(
-            ("CONTAINER", "IMAGE", "CREATED", "STATE", "NAME", "ATTEMPT", "POD ID", "POD", "NAMESPACE"),
-            [(out.short(c.id), out.short(c.image.image), out.go_time(c.created_at),
-              ("Created", "Running", "Exited", "Unknown")[c.state], c.metadata.name, c.metadata.attempt,
-              out.short(c.pod_sandbox_id), c.labels.get("io.kubernetes.pod.name", ""),
-              c.labels.get("io.kubernetes.pod.namespace", "")) for c in found]))
+        print(
+            out.table(
+                ("CONTAINER", "IMAGE", "CREATED", "STATE", "NAME", "ATTEMPT", "POD ID", "POD", "NAMESPACE"),
+                [
+                    (
+                        out.short(c.id),
+                        out.short(c.image.image),
+                        out.go_time(c.created_at),
+                        ("Created", "Running", "Exited", "Unknown")[c.state],
+                        c.metadata.name,
+                        c.metadata.attempt,
+                        out.short(c.pod_sandbox_id),
+                        c.labels.get("io.kubernetes.pod.name", ""),
+                        c.labels.get("io.kubernetes.pod.namespace", ""),
+                    )
+                    for c in found
+                ],
+            )
+        )
 
 
 def pods(cri: Cri, options: dict[str, t.Any], _arguments: list[str]) -> None:
@@ -98,17 +137,36 @@ def pods(cri: Cri, options: dict[str, t.Any], _arguments: list[str]) -> None:
         if options["state"].lower() not in states:
             raise Failure("--state should be ready or notready")
         wanted["state"] = {"state": states[options["state"].lower()]}
-    found = newest([p for p in cri.sandboxes(**wanted) if matches(options["name"], p.metadata.name)
-                    and matches(options["namespace"], p.metadata.namespace)], options)
+    found = newest(
+        [
+            p
+            for p in cri.sandboxes(**wanted)
+            if matches(options["name"], p.metadata.name) and matches(options["namespace"], p.metadata.namespace)
+        ],
+        options,
+    )
     if options["output"] == "json":
         print(out.dump({"items": [out.as_dict(p) for p in found]}, sort=False))
     elif options["quiet"]:
         print("".join(f"{p.id}\n" for p in found), end="")
     else:
-        print(out.table(
-            ("POD ID", "CREATED", "STATE", "NAME", "NAMESPACE", "ATTEMPT", "RUNTIME"),
-            [(out.short(p.id), out.go_time(p.created_at), ("Ready", "NotReady")[p.state], p.metadata.name,
-              p.metadata.namespace, p.metadata.attempt, p.runtime_handler or "(default)") for p in found]))
+        print(
+            out.table(
+                ("POD ID", "CREATED", "STATE", "NAME", "NAMESPACE", "ATTEMPT", "RUNTIME"),
+                [
+                    (
+                        out.short(p.id),
+                        out.go_time(p.created_at),
+                        ("Ready", "NotReady")[p.state],
+                        p.metadata.name,
+                        p.metadata.namespace,
+                        p.metadata.attempt,
+                        p.runtime_handler or "(default)",
+                    )
+                    for p in found
+                ],
+            )
+        )
 
 
 def inspect(cri: Cri, options: dict[str, t.Any], arguments: list[str]) -> None:
@@ -165,8 +223,11 @@ def images(cri: Cri, options: dict[str, t.Any], arguments: list[str]) -> None:
     elif options["quiet"]:
         print("".join(f"{image.id}\n" for image in found), end="")
     else:
-        rows = [(*(tag.rsplit(":", 1)), out.short(image.id), f"{image.size / 1e6:.3g}MB")
-                for image in found for tag in (image.repo_tags or ["<none>:<none>"])]
+        rows = [
+            (*(tag.rsplit(":", 1)), out.short(image.id), f"{image.size / 1e6:.3g}MB")
+            for image in found
+            for tag in (image.repo_tags or ["<none>:<none>"])
+        ]
         print(out.table(("IMAGE", "TAG", "IMAGE ID", "SIZE"), rows))
 
 
@@ -205,8 +266,10 @@ def checkpoint(cri: Cri, options: dict[str, t.Any], arguments: list[str]) -> Non
     if not arguments:
         raise Failure("ID cannot be empty")
     if not options["export"]:
-        raise Failure("cannot checkpoint a container without specifying the checkpoint destination. "
-                      "Use --export=/path/to/checkpoint.tar")
+        raise Failure(
+            "cannot checkpoint a container without specifying the checkpoint destination. "
+            "Use --export=/path/to/checkpoint.tar"
+        )
     for identifier in arguments:
         try:
             cri.checkpoint(identifier, options["export"])
@@ -225,9 +288,19 @@ def stats(cri: Cri, options: dict[str, t.Any], arguments: list[str]) -> None:
     if options["output"] == "json":
         print(out.dump({"stats": [out.as_dict(entry) for entry in found]}, sort=False))
     else:
-        print(out.table(("CONTAINER", "NAME", "MEM"), [
-            (out.short(s.attributes.id), s.attributes.metadata.name, f"{s.memory.working_set_bytes.value / 1e6:.4g}MB")
-            for s in found]))
+        print(
+            out.table(
+                ("CONTAINER", "NAME", "MEM"),
+                [
+                    (
+                        out.short(s.attributes.id),
+                        s.attributes.metadata.name,
+                        f"{s.memory.working_set_bytes.value / 1e6:.4g}MB",
+                    )
+                    for s in found
+                ],
+            )
+        )
 
 
 def stop(cri: Cri, options: dict[str, t.Any], arguments: list[str]) -> None:
@@ -280,15 +353,17 @@ def exec_(cri: Cri, options: dict[str, t.Any], arguments: list[str]) -> None:
     """Always the CRI's ExecSync: the streaming protocol of an exec without ``--sync`` is not imitated."""
     if len(arguments) < 2:
         raise Failure("exec: a container and a command are needed")
-    answer = cri.call("ExecSync", deadline=0, container_id=arguments[0], cmd=arguments[1:],
-                      timeout=options["timeout"] or 0)
+    answer = cri.call(
+        "ExecSync", deadline=0, container_id=arguments[0], cmd=arguments[1:], timeout=options["timeout"] or 0
+    )
     newline = b"\n" if options["sync"] else b""
     sys.stdout.buffer.write(answer.stdout + newline)
     (sys.stdout if options["sync"] else sys.stderr).buffer.write(answer.stderr + newline)
     sys.stdout.flush()
     if answer.exit_code:
-        raise Failure(f"execing command in container {arguments[0]}: command terminated with exit code "
-                      f"{answer.exit_code}")
+        raise Failure(
+            f"execing command in container {arguments[0]}: command terminated with exit code {answer.exit_code}"
+        )
 
 
 def version(cri: Cri, _options: dict[str, t.Any], _arguments: list[str]) -> None:
@@ -296,8 +371,10 @@ def version(cri: Cri, _options: dict[str, t.Any], _arguments: list[str]) -> None
         answer = cri.call("Version", version="v1")
     except CriError as exc:
         raise Failure(f"getting the runtime version: {exc}") from None
-    print(f"Version:  {answer.version}\nRuntimeName:  {answer.runtime_name}\n"
-          f"RuntimeVersion:  {answer.runtime_version}\nRuntimeApiVersion:  {answer.runtime_api_version}")
+    print(
+        f"Version:  {answer.version}\nRuntimeName:  {answer.runtime_name}\n"
+        f"RuntimeVersion:  {answer.runtime_version}\nRuntimeApiVersion:  {answer.runtime_api_version}"
+    )
 
 
 def info(cri: Cri, options: dict[str, t.Any], _arguments: list[str]) -> None:
@@ -318,14 +395,43 @@ COMMANDS: dict[str, tuple[t.Callable[..., None], Flags]] = {
     "inspect": (inspect, Flags(**INSPECT_FLAGS, **CONTAINER_FLAGS)),
     "inspectp": (inspectp, Flags(**INSPECT_FLAGS)),
     "inspecti": (inspecti, Flags(output="string o", quiet="bool q", template="string", name="string", filter="list f")),
-    "images": (images, Flags(output="string o", quiet="bool q", verbose="bool v", filter="list f", digests="bool",
-                             no_trunc="bool", pinned="bool")),
-    "pull": (pull, Flags(creds="string", auth="string", username="string u", pod_config="string",
-                         annotation="list a", pull_timeout="duration pt")),
+    "images": (
+        images,
+        Flags(
+            output="string o",
+            quiet="bool q",
+            verbose="bool v",
+            filter="list f",
+            digests="bool",
+            no_trunc="bool",
+            pinned="bool",
+        ),
+    ),
+    "pull": (
+        pull,
+        Flags(
+            creds="string",
+            auth="string",
+            username="string u",
+            pod_config="string",
+            annotation="list a",
+            pull_timeout="duration pt",
+        ),
+    ),
     "rmi": (rmi, Flags(all="bool a", prune="bool q")),
     "checkpoint": (checkpoint, Flags(export="string e")),
-    "stats": (stats, Flags(all="bool a", id="string", pod="string p", label="list", output="string o=table",
-                           seconds="int s", watch="bool w")),
+    "stats": (
+        stats,
+        Flags(
+            all="bool a",
+            id="string",
+            pod="string p",
+            label="list",
+            output="string o=table",
+            seconds="int s",
+            watch="bool w",
+        ),
+    ),
     "stop": (stop, Flags(timeout="int t", all="bool a")),
     "rm": (rm, Flags(force="bool f", keep_logs="bool k", all="bool a")),
     "stopp": (stopp, Flags()),
@@ -346,10 +452,11 @@ def read_config(path: str) -> dict[str, str]:
 
 def connect(options: dict[str, t.Any]) -> Cri:
     config = read_config(options["config"] or os.environ.get("CRI_CONFIG_FILE", CONFIG))
-    endpoint = (options["runtime_endpoint"] or os.environ.get("CONTAINER_RUNTIME_ENDPOINT")
-                or config.get("runtime-endpoint"))
+    endpoint = (
+        options["runtime_endpoint"] or os.environ.get("CONTAINER_RUNTIME_ENDPOINT") or config.get("runtime-endpoint")
+    )
     if not endpoint:
-        there = [e for e in DEFAULT_ENDPOINTS if os.path.exists(e[len("unix://"):])]
+        there = [e for e in DEFAULT_ENDPOINTS if os.path.exists(e[len("unix://") :])]
         endpoint = (there or DEFAULT_ENDPOINTS)[0]
     timeout = options["timeout"]
     if timeout is None and config.get("timeout", "0") != "0":

@@ -29,7 +29,9 @@ class Flags:
             kind, *aliases = spec.split()
             flag = name.replace("_", "-")
             self._kinds[name] = kind
-            self._defaults[name] = {"bool": False, "list": []}.get(kind, convert(kind, default, flag) if default else None)
+            self._defaults[name] = {"bool": False, "list": []}.get(
+                kind, convert(kind, default, flag) if default else None
+            )
             for spelling in (flag, *aliases):
                 self._names[spelling] = name
 
@@ -66,7 +68,8 @@ class Flags:
     def _is_bundle(self, word: str) -> bool:
         letters = word[1:]
         return not letters.startswith("-") and all(
-            letter in self._names and self._kinds[self._names[letter]] == "bool" for letter in letters)
+            letter in self._names and self._kinds[self._names[letter]] == "bool" for letter in letters
+        )
 
 
 def convert(kind: str, value: str, flag: str) -> t.Any:

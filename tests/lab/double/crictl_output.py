@@ -61,6 +61,7 @@ def with_info(info: t.Mapping[str, str], **parts: t.Any) -> dict[str, t.Any]:
 
 def runtime_info(response: t.Any) -> dict[str, t.Any]:
     """``crictl info``: handlers and features keep their snake_case names there and lose false values."""
+
     def plain(message: t.Any) -> dict[str, t.Any]:
         return json_format.MessageToDict(message, preserving_proto_field_name=True)
 

@@ -18,8 +18,7 @@ import traceback
 import typing as t
 import urllib.parse
 
-PLAIN_HTTP_ANSWER = (b"HTTP/1.0 400 Bad Request\r\n\r\n"
-                     b"Client sent an HTTP request to an HTTPS server.\n")
+PLAIN_HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 HANDSHAKE_SECONDS = 10.0
 IDLE_SECONDS = 300.0
 

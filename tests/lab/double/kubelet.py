@@ -37,10 +37,32 @@ def ensure_certificate(root: str, node: str) -> tuple[str, str]:
         os.makedirs(directory, mode=0o755, exist_ok=True)
         old = os.umask(0o077)
         try:
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                            "-keyout", key, "-out", certificate + ".new", "-days", "365", "-subj", f"/CN={node}@lab",
-                            "-addext", f"subjectAltName=DNS:{node}", "-addext", "extendedKeyUsage=serverAuth"],
-                           check=True, capture_output=True)
+            subprocess.run(
+                [
+                    "openssl",
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:P-256",
+                    "-nodes",
+                    "-keyout",
+                    key,
+                    "-out",
+                    certificate + ".new",
+                    "-days",
+                    "365",
+                    "-subj",
+                    f"/CN={node}@lab",
+                    "-addext",
+                    f"subjectAltName=DNS:{node}",
+                    "-addext",
+                    "extendedKeyUsage=serverAuth",
+                ],
+                check=True,
+                capture_output=True,
+            )
         finally:
             os.umask(old)
         os.replace(certificate + ".new", certificate)
@@ -68,8 +90,14 @@ def main(argv: t.Sequence[str]) -> int:
     parser.add_argument("--container-runtime-endpoint", default="unix:///run/containerd/containerd.sock")
     parser.add_argument("--faults", default=FAULTS)
     options = parser.parse_args(argv)
-    settings = Settings(options.node_name, options.node_ip, options.root_dir, options.config,
-                        options.container_runtime_endpoint, options.faults)
+    settings = Settings(
+        options.node_name,
+        options.node_ip,
+        options.root_dir,
+        options.config,
+        options.container_runtime_endpoint,
+        options.faults,
+    )
     server, node = build(settings, options.kubeconfig, options.client_ca_file)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,26 +12,40 @@ import threading
 import typing as t
 
 import pytest
+
 from apidouble import auth
 from apidouble.store import PODS, Store
 from conftest import Client, Cluster, data
 
 PODS_URL = "/api/v1/namespaces/default/pods"
-MERGE, STRATEGIC, JSON, APPLY = (f"application/{kind}" for kind in (
-    "merge-patch+json", "strategic-merge-patch+json", "json-patch+json", "apply-patch+yaml"))
+MERGE, STRATEGIC, JSON, APPLY = (
+    f"application/{kind}"
+    for kind in ("merge-patch+json", "strategic-merge-patch+json", "json-patch+json", "apply-patch+yaml")
+)
 
 
 def pod(name: str = "a", **spec: t.Any) -> dict:
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
-            "spec": {"containers": [{"name": "c", "image": "base.lab:5001/x:1"}], **spec}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"containers": [{"name": "c", "image": "base.lab:5001/x:1"}], **spec},
+    }
 
 
 # --- discovery
 
 
-@pytest.mark.parametrize(("path", "file"), [
-    ("/version", "version.json"), ("/apis", "apis.json"), ("/api/v1", "api_v1.json"), ("/apis/apps/v1", "apis_apps_v1.json"),
-    ("/apis/node.k8s.io/v1", "apis_node.k8s.io_v1.json")])
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("/version", "version.json"),
+        ("/apis", "apis.json"),
+        ("/api/v1", "api_v1.json"),
+        ("/apis/apps/v1", "apis_apps_v1.json"),
+        ("/apis/node.k8s.io/v1", "apis_node.k8s.io_v1.json"),
+    ],
+)
 def test_discovery_is_a_real_servers(cluster: Cluster, path: str, file: str) -> None:
     answer = cluster.admin("GET", path)
     assert (answer.status, answer.json) == (200, json.loads(data(os.path.join("api", file))))
@@ -41,7 +55,9 @@ def test_every_group_can_be_discovered(cluster: Cluster) -> None:
     for group in cluster.admin("GET", "/apis").json["groups"]:
         assert cluster.admin("GET", f"/apis/{group['name']}").json["kind"] == "APIGroup"
         for version in group["versions"]:
-            assert cluster.admin("GET", f"/apis/{version['groupVersion']}").json["groupVersion"] == version["groupVersion"]
+            assert (
+                cluster.admin("GET", f"/apis/{version['groupVersion']}").json["groupVersion"] == version["groupVersion"]
+            )
 
 
 def test_what_is_not_there(cluster: Cluster) -> None:
@@ -58,15 +74,22 @@ def test_who_is_asking(cluster: Cluster) -> None:
     assert cluster.client(token="nonsense")("GET", PODS_URL).json["code"] == 401
     assert nobody("GET", "/version").status == 200
     assert nobody("GET", PODS_URL).json["message"] == (
-        'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" in the namespace "default"')
+        'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" in the namespace '
+        '"default"'
+    )
     answer = cluster.ckpt("GET", PODS_URL + "/x")
-    assert (answer.status, answer.json["reason"], answer.json["details"]) == (403, "Forbidden", {"name": "x", "kind": "pods"})
+    assert (answer.status, answer.json["reason"], answer.json["details"]) == (
+        403,
+        "Forbidden",
+        {"name": "x", "kind": "pods"},
+    )
 
 
 def test_review_of_access(cluster: Cluster) -> None:
     def may(client: Client, **what: str) -> bool:
-        return client("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-                      {"spec": {"resourceAttributes": what}}).json["status"]["allowed"]
+        return client(
+            "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": {"resourceAttributes": what}}
+        ).json["status"]["allowed"]
 
     checkpoint = {"verb": "create", "resource": "nodes", "subresource": "checkpoint"}
     assert may(cluster.ckpt, **checkpoint) and may(cluster.admin, **checkpoint)
@@ -74,14 +97,21 @@ def test_review_of_access(cluster: Cluster) -> None:
     assert not may(cluster.ckpt, verb="create", resource="nodes", subresource="proxy")
 
 
-@pytest.mark.parametrize(("rule", "allowed"), [
-    ({"apiGroups": [""], "resources": ["nodes/checkpoint"], "verbs": ["create"]}, True),
-    ({"apiGroups": [""], "resources": ["*"], "verbs": ["*"]}, True),
-    ({"apiGroups": [""], "resources": ["*/checkpoint"], "verbs": ["create"]}, True),
-    ({"apiGroups": [""], "resources": ["nodes"], "verbs": ["create"]}, False),
-    ({"apiGroups": ["apps"], "resources": ["nodes/checkpoint"], "verbs": ["create"]}, False),
-    ({"apiGroups": [""], "resources": ["nodes/checkpoint"], "verbs": ["get"]}, False),
-    ({"apiGroups": [""], "resources": ["nodes/checkpoint"], "verbs": ["create"], "resourceNames": ["other"]}, False)])
+@pytest.mark.parametrize(
+    ("rule", "allowed"),
+    [
+        ({"apiGroups": [""], "resources": ["nodes/checkpoint"], "verbs": ["create"]}, True),
+        ({"apiGroups": [""], "resources": ["*"], "verbs": ["*"]}, True),
+        ({"apiGroups": [""], "resources": ["*/checkpoint"], "verbs": ["create"]}, True),
+        ({"apiGroups": [""], "resources": ["nodes"], "verbs": ["create"]}, False),
+        ({"apiGroups": ["apps"], "resources": ["nodes/checkpoint"], "verbs": ["create"]}, False),
+        ({"apiGroups": [""], "resources": ["nodes/checkpoint"], "verbs": ["get"]}, False),
+        (
+            {"apiGroups": [""], "resources": ["nodes/checkpoint"], "verbs": ["create"], "resourceNames": ["other"]},
+            False,
+        ),
+    ],
+)
 def test_rules(rule: dict, allowed: bool) -> None:
     what = auth.Attributes("create", "", "nodes", "checkpoint", "", "node1")
     assert auth.rule_allows(rule, what) is allowed
@@ -109,7 +139,11 @@ def test_create_read_update_delete(cluster: Cluster) -> None:
     made = cluster.admin("POST", url, {"metadata": {"name": "a"}, "data": {"x": "1"}})
     assert (made.status, made.json["kind"]) == (201, "ConfigMap")
     again = cluster.admin("POST", url, {"metadata": {"name": "a"}})
-    assert (again.status, again.json["reason"], again.json["message"]) == (409, "AlreadyExists", 'configmaps "a" already exists')
+    assert (again.status, again.json["reason"], again.json["message"]) == (
+        409,
+        "AlreadyExists",
+        'configmaps "a" already exists',
+    )
     body = made.json
     body["data"]["x"] = "2"
     assert cluster.admin("PUT", url + "/a", body).status == 200
@@ -135,11 +169,19 @@ def test_dry_run_changes_nothing(cluster: Cluster) -> None:
     assert cluster.store.version == before
 
 
-@pytest.mark.parametrize(("kind", "body", "wanted"), [
-    (MERGE, {"data": {"x": None, "y": "2"}}, {"y": "2"}),
-    (STRATEGIC, {"data": {"y": "2"}}, {"x": "1", "y": "2"}),
-    (JSON, [{"op": "replace", "path": "/data/x", "value": "9"}], {"x": "9"}),
-    (APPLY, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"z": "3"}}, {"x": "1", "z": "3"})])
+@pytest.mark.parametrize(
+    ("kind", "body", "wanted"),
+    [
+        (MERGE, {"data": {"x": None, "y": "2"}}, {"y": "2"}),
+        (STRATEGIC, {"data": {"y": "2"}}, {"x": "1", "y": "2"}),
+        (JSON, [{"op": "replace", "path": "/data/x", "value": "9"}], {"x": "9"}),
+        (
+            APPLY,
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"z": "3"}},
+            {"x": "1", "z": "3"},
+        ),
+    ],
+)
 def test_patches(cluster: Cluster, kind: str, body: t.Any, wanted: dict) -> None:
     url = "/api/v1/namespaces/default/configmaps"
     cluster.admin("POST", url, {"metadata": {"name": "a"}, "data": {"x": "1"}})
@@ -188,11 +230,17 @@ def test_pod_gets_what_admission_gives(cluster: Cluster) -> None:
 def test_pods_that_are_refused(cluster: Cluster) -> None:
     answer = cluster.admin("POST", PODS_URL, pod("a", containers=[]))
     assert (answer.status, answer.json["message"]) == (422, 'Pod "a" is invalid: spec.containers: Required value')
-    assert answer.json["details"]["causes"] == [{"reason": "FieldValueRequired", "message": "Required value",
-                                                 "field": "spec.containers"}]
+    assert answer.json["details"]["causes"] == [
+        {"reason": "FieldValueRequired", "message": "Required value", "field": "spec.containers"}
+    ]
     assert cluster.admin("POST", PODS_URL, pod("../x")).status == 422
-    assert 'serviceaccount "x" not found' in cluster.admin("POST", PODS_URL, pod("b", serviceAccountName="x")).json["message"]
-    assert 'RuntimeClass "x" not found' in cluster.admin("POST", PODS_URL, pod("b", runtimeClassName="x")).json["message"]
+    assert (
+        'serviceaccount "x" not found'
+        in cluster.admin("POST", PODS_URL, pod("b", serviceAccountName="x")).json["message"]
+    )
+    assert (
+        'RuntimeClass "x" not found' in cluster.admin("POST", PODS_URL, pod("b", runtimeClassName="x")).json["message"]
+    )
     twice = [{"name": "c", "image": "x"}, {"name": "c", "image": "x"}]
     assert "Duplicate value" in cluster.admin("POST", PODS_URL, pod("b", containers=twice)).json["message"]
 
@@ -200,9 +248,20 @@ def test_pods_that_are_refused(cluster: Cluster) -> None:
 def test_what_of_a_pod_may_change(cluster: Cluster) -> None:
     cluster.admin("POST", PODS_URL, pod())
     assert cluster.admin("PATCH", PODS_URL + "/a", {"spec": {"nodeName": "x"}}, MERGE).status == 422
-    assert cluster.admin("PATCH", PODS_URL + "/a", {"spec": {"containers": [{"name": "c", "image": "y"}]}}, STRATEGIC).status == 200
-    assert cluster.admin("PATCH", PODS_URL + "/a", {"status": {"phase": "Running"}}, MERGE).json["status"]["phase"] == "Pending"
-    assert cluster.admin("PATCH", PODS_URL + "/a/status", {"status": {"phase": "Running"}}, MERGE).json["status"]["phase"] == "Running"
+    assert (
+        cluster.admin(
+            "PATCH", PODS_URL + "/a", {"spec": {"containers": [{"name": "c", "image": "y"}]}}, STRATEGIC
+        ).status
+        == 200
+    )
+    assert (
+        cluster.admin("PATCH", PODS_URL + "/a", {"status": {"phase": "Running"}}, MERGE).json["status"]["phase"]
+        == "Pending"
+    )
+    assert (
+        cluster.admin("PATCH", PODS_URL + "/a/status", {"status": {"phase": "Running"}}, MERGE).json["status"]["phase"]
+        == "Running"
+    )
 
 
 def test_scheduling_with_gates_and_selectors(cluster: Cluster, ready_node: dict) -> None:
@@ -242,9 +301,17 @@ def test_deletion_waits_for_the_kubelet(cluster: Cluster) -> None:
     cluster.admin("POST", PODS_URL, pod(nodeName="node1", terminationGracePeriodSeconds=7))
     marked = cluster.admin("DELETE", PODS_URL + "/a").json
     assert (marked["metadata"]["deletionGracePeriodSeconds"], "deletionTimestamp" in marked["metadata"]) == (7, True)
-    assert cluster.admin("DELETE", PODS_URL + "/a", {"gracePeriodSeconds": 0, "preconditions": {"uid": "other"}}).status == 409
+    assert (
+        cluster.admin("DELETE", PODS_URL + "/a", {"gracePeriodSeconds": 0, "preconditions": {"uid": "other"}}).status
+        == 409
+    )
     kubelet = cluster.client(name="nodes/node1/kubelet-client")
-    assert kubelet("DELETE", PODS_URL + "/a", {"gracePeriodSeconds": 0, "preconditions": {"uid": marked["metadata"]["uid"]}}).status == 200
+    assert (
+        kubelet(
+            "DELETE", PODS_URL + "/a", {"gracePeriodSeconds": 0, "preconditions": {"uid": marked["metadata"]["uid"]}}
+        ).status
+        == 200
+    )
     assert cluster.admin("GET", PODS_URL + "/a").status == 404
 
 
@@ -260,9 +327,13 @@ def test_finalizer_holds_an_object(cluster: Cluster) -> None:
 
 def test_dependents_go_with_their_owner(cluster: Cluster) -> None:
     url = "/apis/apps/v1/namespaces/default/replicasets"
-    owner = cluster.admin("POST", url, {"metadata": {"name": "r"}, "spec": {"selector": {"matchLabels": {"a": "b"}}}}).json
+    owner = cluster.admin(
+        "POST", url, {"metadata": {"name": "r"}, "spec": {"selector": {"matchLabels": {"a": "b"}}}}
+    ).json
     body = pod()
-    body["metadata"]["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": owner["metadata"]["uid"]}]
+    body["metadata"]["ownerReferences"] = [
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": owner["metadata"]["uid"]}
+    ]
     cluster.admin("POST", PODS_URL, body)
     cluster.run_controllers()
     assert cluster.admin("GET", PODS_URL + "/a").status == 200
@@ -289,7 +360,9 @@ def test_eviction_respects_a_budget(cluster: Cluster) -> None:
     cluster.admin("POST", PODS_URL, pod())
     budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
     cluster.admin("POST", budgets, {"metadata": {"name": "b"}, "spec": {"selector": {"matchLabels": {"app": "a"}}}})
-    refused = cluster.admin("POST", PODS_URL + "/a/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}})
+    refused = cluster.admin(
+        "POST", PODS_URL + "/a/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}}
+    )
     assert (refused.status, refused.json["reason"]) == (429, "TooManyRequests")
     cluster.admin("DELETE", budgets + "/b")
     assert cluster.admin("POST", PODS_URL + "/a/eviction", {"metadata": {"name": "a"}}).status == 201
@@ -298,7 +371,12 @@ def test_eviction_respects_a_budget(cluster: Cluster) -> None:
 
 def test_binding(cluster: Cluster) -> None:
     cluster.admin("POST", PODS_URL, pod())
-    body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "a"}, "target": {"kind": "Node", "name": "node1"}}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": "a"},
+        "target": {"kind": "Node", "name": "node1"},
+    }
     assert cluster.admin("POST", PODS_URL + "/a/binding", body).status == 201
     assert cluster.admin("GET", PODS_URL + "/a").json["spec"]["nodeName"] == "node1"
     assert cluster.admin("POST", PODS_URL + "/a/binding", body).status == 409

@@ -9,14 +9,19 @@ import json
 import typing as t
 
 import pytest
+
 from conftest import data
 from crictl_flags import Flags, UsageError, duration
 
-FLAGS = Flags(all="bool a", quiet="bool q", output="string o=table", label="list", timeout="duration t=2s", last="int n")
+FLAGS = Flags(
+    all="bool a", quiet="bool q", output="string o=table", label="list", timeout="duration t=2s", last="int n"
+)
 
 
 def test_flags() -> None:
-    values, rest = FLAGS.parse(["-aq", "--label", "a=b", "--label=c=d", "-o", "json", "--timeout=1m30s", "ID", "-o", "x"])
+    values, rest = FLAGS.parse(
+        ["-aq", "--label", "a=b", "--label=c=d", "-o", "json", "--timeout=1m30s", "ID", "-o", "x"]
+    )
     assert (values["all"], values["quiet"], values["output"], values["timeout"]) == (True, True, "json", 90.0)
     assert values["label"] == ["a=b", "c=d"]
     assert rest == ["ID", "-o", "x"]  # as in the real one, flags end at the first argument
@@ -28,9 +33,15 @@ def test_defaults_are_not_shared() -> None:
     assert (values["label"], values["timeout"], values["last"]) == ([], 2.0, None)
 
 
-@pytest.mark.parametrize(("argv", "message"), [
-    (["--nothing"], "flag provided but not defined: -nothing"), (["--output"], "flag needs an argument: -output"),
-    (["--timeout", "5"], 'invalid value "5" for flag -timeout: parse error'), (["-n", "x"], 'invalid value "x" for flag -n: parse error')])
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--nothing"], "flag provided but not defined: -nothing"),
+        (["--output"], "flag needs an argument: -output"),
+        (["--timeout", "5"], 'invalid value "5" for flag -timeout: parse error'),
+        (["-n", "x"], 'invalid value "x" for flag -n: parse error'),
+    ],
+)
 def test_flags_that_are_wrong(argv: list[str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         FLAGS.parse(argv)
@@ -61,7 +72,10 @@ def test_inspect_is_the_real_crictls(recorded: dict, monkeypatch: pytest.MonkeyP
         value.pop("createdAt"), value.pop("startedAt")
     assert status == wanted
     info = json.dumps(recorded["info"])
-    assert json.loads(out.inspected([out.with_info({"info": info}, status=status)])) == {"info": recorded["info"], "status": wanted}
+    assert json.loads(out.inspected([out.with_info({"info": info}, status=status)])) == {
+        "info": recorded["info"],
+        "status": wanted,
+    }
 
 
 def test_time_in_go_format() -> None:

@@ -12,6 +12,7 @@ import time
 import typing as t
 
 import pytest
+
 from conftest import Answer, Cluster, Kubelet, data
 from cri_errors import CriError
 
@@ -46,8 +47,9 @@ CALLS: dict[str, t.Callable[[Kubelet], Answer]] = {
     "/pods with the checkpoint right only": lambda k: k.ckpt("GET", "/pods"),
     "/configz with the checkpoint right only": lambda k: k.ckpt("GET", "/configz"),
     "/healthz with the checkpoint right only": lambda k: k.ckpt("GET", "/healthz"),
-    "apiserver-kubelet-client certificate (kubeadm 1.36.2)":
-        lambda k: k.cluster.client(name="apiserver-kubelet-client", port=k.port)("POST", CHECKPOINT),
+    "apiserver-kubelet-client certificate (kubeadm 1.36.2)": lambda k: k.cluster.client(
+        name="apiserver-kubelet-client", port=k.port
+    )("POST", CHECKPOINT),
 }
 
 
@@ -88,10 +90,17 @@ def test_api_proxy_passes_the_refusal_on(kubelet: Kubelet, cluster: Cluster, rea
     assert (answer.status, answer.body.strip()) == (403, f"{body}{last}".partition(": ")[2])
 
 
-def test_granting_the_right_to_the_api_server_opens_the_proxy(kubelet: Kubelet, cluster: Cluster, ready_node: dict) -> None:
+def test_granting_the_right_to_the_api_server_opens_the_proxy(
+    kubelet: Kubelet, cluster: Cluster, ready_node: dict
+) -> None:
     binding = cluster.admin("GET", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/checkpoint-only").json
-    binding["subjects"].append({"kind": "User", "name": "kube-apiserver-kubelet-client", "apiGroup": "rbac.authorization.k8s.io"})
-    assert cluster.admin("PUT", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/checkpoint-only", binding).status == 200
+    binding["subjects"].append(
+        {"kind": "User", "name": "kube-apiserver-kubelet-client", "apiGroup": "rbac.authorization.k8s.io"}
+    )
+    assert (
+        cluster.admin("PUT", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/checkpoint-only", binding).status
+        == 200
+    )
     assert cluster.admin("POST", f"/api/v1/nodes/node1:{kubelet.port}/proxy{CHECKPOINT}").json["items"]
 
 
@@ -99,7 +108,9 @@ def test_method_not_allowed_with_the_right(kubelet: Kubelet) -> None:
     assert told(kubelet.admin("GET", CHECKPOINT)) == ("405: Method Not Allowed", "HTTP 405 text/plain; charset=utf-8")
 
 
-@pytest.mark.parametrize("change", [{"featureGates": {"ContainerCheckpoint": False}}, {"enableDebuggingHandlers": False}])
+@pytest.mark.parametrize(
+    "change", [{"featureGates": {"ContainerCheckpoint": False}}, {"enableDebuggingHandlers": False}]
+)
 def test_gate_off(kubelet: Kubelet, change: dict) -> None:
     kubelet.settings.config.update(change)
     assert told(kubelet.ckpt("POST", CHECKPOINT)) == ("404 page not found\n", "HTTP 404 text/plain; charset=utf-8")
@@ -107,15 +118,18 @@ def test_gate_off(kubelet: Kubelet, change: dict) -> None:
 
 def test_container_not_running_and_pod_uid_for_a_name(kubelet: Kubelet) -> None:
     assert told(kubelet.ckpt("POST", "/checkpoint/default/counter/asleep")) == (
-        "checkpointing of default/counter/asleep failed (container asleep not found)", "HTTP 500 text/plain; charset=utf-8")
+        "checkpointing of default/counter/asleep failed (container asleep not found)",
+        "HTTP 500 text/plain; charset=utf-8",
+    )
     assert kubelet.ckpt("POST", "/checkpoint/default/u-1/counter").body == "pod does not exist"
 
 
 def test_runtime_error_is_quoted(kubelet: Kubelet) -> None:
     kubelet.runtime.error = CriError("DeadlineExceeded", "stream terminated by RST_STREAM with error code: CANCEL")
     assert kubelet.ckpt("POST", CHECKPOINT).body == (
-        "checkpointing of default/counter/counter failed (rpc error: code = DeadlineExceeded desc = stream terminated by "
-        "RST_STREAM with error code: CANCEL)")
+        "checkpointing of default/counter/counter failed (rpc error: code = DeadlineExceeded desc = stream terminated "
+        "by RST_STREAM with error code: CANCEL)"
+    )
 
 
 def test_last_timeout_counts_and_reaches_the_runtime(kubelet: Kubelet) -> None:
@@ -137,8 +151,15 @@ def test_file_name_has_the_nodes_zone(kubelet: Kubelet, monkeypatch: pytest.Monk
 def test_refusal_is_cached_until_the_switch_shortens_it(kubelet: Kubelet, cluster: Cluster) -> None:
     assert kubelet.nothing("POST", CHECKPOINT).status == 403
     path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
-    cluster.admin("POST", path, {"metadata": {"name": "more"}, "roleRef": {"kind": "ClusterRole", "name": "checkpoint-only"},
-                                 "subjects": [{"kind": "ServiceAccount", "name": "nothing", "namespace": "default"}]})
+    cluster.admin(
+        "POST",
+        path,
+        {
+            "metadata": {"name": "more"},
+            "roleRef": {"kind": "ClusterRole", "name": "checkpoint-only"},
+            "subjects": [{"kind": "ServiceAccount", "name": "nothing", "namespace": "default"}],
+        },
+    )
     assert kubelet.nothing("POST", CHECKPOINT).status == 403
 
 

@@ -12,6 +12,7 @@ import types
 import typing as t
 
 import pytest
+
 from conftest import data
 from kubeletdouble import spec, status
 from kubeletdouble.images import FIRST_BACKOFF, Backoff, credentials
@@ -36,12 +37,19 @@ def test_container_configuration_is_the_real_kubelets() -> None:
     # what is random or of that cluster: the mounts' places and the service's variables
     mounts = recorded["mounts"]
     environment = [(entry["key"], entry["value"]) for entry in recorded["envs"]]
-    made = full(spec.container_config(POD, container, 0, recorded["image"]["image"], {"uid": None, "username": ""}, mounts,
-                                      environment))
+    made = full(
+        spec.container_config(
+            POD, container, 0, recorded["image"]["image"], {"uid": None, "username": ""}, mounts, environment
+        )
+    )
     wanted = json.loads(json.dumps(recorded))
     assert len(made["annotations"].pop("io.kubernetes.container.hash")) <= 8
     del wanted["annotations"]["io.kubernetes.container.hash"]
-    assert made["linux"]["security_context"].pop("run_as_user") == wanted["linux"]["security_context"].pop("run_as_user") == {}
+    assert (
+        made["linux"]["security_context"].pop("run_as_user")
+        == wanted["linux"]["security_context"].pop("run_as_user")
+        == {}
+    )
     assert made == full(wanted)
 
 
@@ -54,17 +62,27 @@ def test_sandbox_of_a_host_network_pod_has_no_name_of_its_own() -> None:
     assert usual["log_directory"] == os.path.dirname(os.path.dirname(INSPECT["status"]["logPath"]))
 
 
-@pytest.mark.parametrize(("systemd", "wanted"), [
-    (False, "/kubepods/besteffort/pod5550bf3a-2a9f-4fee-a4fe-359c3ce50cbc"),
-    (True, "kubepods-besteffort-pod5550bf3a_2a9f_4fee_a4fe_359c3ce50cbc.slice")])
+@pytest.mark.parametrize(
+    ("systemd", "wanted"),
+    [
+        (False, "/kubepods/besteffort/pod5550bf3a-2a9f-4fee-a4fe-359c3ce50cbc"),
+        (True, "kubepods-besteffort-pod5550bf3a_2a9f_4fee_a4fe_359c3ce50cbc.slice"),
+    ],
+)
 def test_cgroup_of_the_pod(systemd: bool, wanted: str) -> None:
     assert spec.cgroup_parent(POD, systemd) == wanted
 
 
 def test_security_context_and_resources() -> None:
-    container = {"securityContext": {"runAsUser": 1000, "readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False,
-                                     "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}},
-                 "resources": {"limits": {"memory": "20Mi", "cpu": "500m"}}}
+    container = {
+        "securityContext": {
+            "runAsUser": 1000,
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+        },
+        "resources": {"limits": {"memory": "20Mi", "cpu": "500m"}},
+    }
     made = spec.security_context(POD, container, {})
     assert (made["run_as_user"], made["no_new_privs"], made["readonly_rootfs"]) == ({"value": 1000}, True, True)
     assert made["capabilities"] == {"add_capabilities": ["NET_ADMIN"], "drop_capabilities": ["ALL"]}
@@ -80,9 +98,15 @@ def test_expansion_of_variables() -> None:
     assert spec.expand("$(A) $$(A) $(B) $A", {"A": "1"}) == "1 $(A) $(B) $A"
 
 
-@pytest.mark.parametrize(("name", "wanted"), [
-    ("busybox", "docker.io/library/busybox:latest"), ("a/b:1", "docker.io/a/b:1"), ("localhost/x", "localhost/x:latest"),
-    ("base.lab:5001/x@sha256:00", "base.lab:5001/x@sha256:00")])
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("busybox", "docker.io/library/busybox:latest"),
+        ("a/b:1", "docker.io/a/b:1"),
+        ("localhost/x", "localhost/x:latest"),
+        ("base.lab:5001/x@sha256:00", "base.lab:5001/x@sha256:00"),
+    ],
+)
 def test_image_names(name: str, wanted: str) -> None:
     assert spec.normalised(name) == wanted
 
@@ -94,7 +118,14 @@ def test_what_is_no_image_name(name: str) -> None:
 
 
 def test_pull_credentials_for_the_registry_only() -> None:
-    config = json.dumps({"auths": {"checkpoints.lab:5000": {"auth": "bGFiOnNlY3JldA=="}, "https://other": {"username": "u", "password": "p"}}})
+    config = json.dumps(
+        {
+            "auths": {
+                "checkpoints.lab:5000": {"auth": "bGFiOnNlY3JldA=="},
+                "https://other": {"username": "u", "password": "p"},
+            }
+        }
+    )
     found = credentials([config.encode()], "checkpoints.lab:5000/x:1")
     assert [(entry["username"], entry["password"]) for entry in found] == [("lab", "secret")]
     assert credentials([config.encode()], "base.lab:5001/x:1") == []
@@ -122,19 +153,29 @@ def test_volume_has_the_kubelets_links(tmp_path: t.Any) -> None:
 
 
 def nanoseconds(text: str) -> int:
-    return int(datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()) * 10**9
+    return (
+        int(datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp())
+        * 10**9
+    )
 
 
 def as_the_runtime_said(recorded: dict) -> types.SimpleNamespace:
     """The CRI status behind a container status that ended."""
     ended = recorded["lastState"]["terminated"]
     return types.SimpleNamespace(
-        id=recorded["containerID"].partition("://")[2], state=status.EXITED, exit_code=ended["exitCode"],
-        finished_at=nanoseconds(ended["finishedAt"]), started_at=0, message=ended["message"], reason=ended["reason"],
-        image=types.SimpleNamespace(image=recorded["image"]), image_ref=recorded["imageID"],
+        id=recorded["containerID"].partition("://")[2],
+        state=status.EXITED,
+        exit_code=ended["exitCode"],
+        finished_at=nanoseconds(ended["finishedAt"]),
+        started_at=0,
+        message=ended["message"],
+        reason=ended["reason"],
+        image=types.SimpleNamespace(image=recorded["image"]),
+        image_ref=recorded["imageID"],
         annotations={"io.kubernetes.container.restartCount": str(recorded["restartCount"])},
         HasField=lambda _name: True,
-        user=types.SimpleNamespace(linux=types.SimpleNamespace(uid=0, gid=0, supplemental_groups=[0])))
+        user=types.SimpleNamespace(linux=types.SimpleNamespace(uid=0, gid=0, supplemental_groups=[0])),
+    )
 
 
 def test_status_of_a_restore_that_failed_is_the_real_kubelets() -> None:
@@ -147,9 +188,16 @@ def test_status_of_a_restore_that_failed_is_the_real_kubelets() -> None:
     assert {key: value for key, value in whole.items()} == wanted
 
 
-@pytest.mark.parametrize(("policy", "codes", "wanted"), [
-    ("Never", [0, 0], "Succeeded"), ("Never", [0, 1], "Failed"), ("OnFailure", [0], "Succeeded"), ("OnFailure", [1], "Running"),
-    ("Always", [0], "Running")])
+@pytest.mark.parametrize(
+    ("policy", "codes", "wanted"),
+    [
+        ("Never", [0, 0], "Succeeded"),
+        ("Never", [0, 1], "Failed"),
+        ("OnFailure", [0], "Succeeded"),
+        ("OnFailure", [1], "Running"),
+        ("Always", [0], "Running"),
+    ],
+)
 def test_phase_when_all_ended(policy: str, codes: list[int], wanted: str) -> None:
     pod = {"spec": {"restartPolicy": policy}}
     main = [{"state": {"terminated": {"exitCode": code}}, "lastState": {}} for code in codes]

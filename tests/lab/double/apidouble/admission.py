@@ -9,6 +9,7 @@ checked and are stored as they are.
 
 from __future__ import annotations
 
+import base64
 import copy
 import random
 import re
@@ -24,11 +25,13 @@ _LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _SUBDOMAIN_TEXT = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and"
     " end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')")
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
 _LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with"
     " an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')")
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 SERVICE_ACCOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -45,12 +48,15 @@ def prepare(resource: Resource, obj: dict, namespace: str) -> dict:
     if (obj["kind"], obj["apiVersion"]) != (resource.kind, resource.api_version):
         raise errors.bad_request(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: the API version '
-            f"in the data ({obj['apiVersion']}) does not match the expected API version ({resource.api_version})")
+            f"in the data ({obj['apiVersion']}) does not match the expected API version ({resource.api_version})"
+        )
     meta = obj.setdefault("metadata", {}) or {}
     obj["metadata"] = meta
     if resource.namespaced:
         if meta.get("namespace", namespace) != namespace:
-            raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
         meta["namespace"] = namespace
     else:
         meta.pop("namespace", None)
@@ -73,9 +79,14 @@ def problems_of_metadata(resource: Resource, meta: dict) -> list[tuple[str, str]
         found.append(("metadata.name", f'Invalid value: "{name}": {_SUBDOMAIN_TEXT}'))
     for value in (meta.get("labels") or {}).values():
         if not isinstance(value, str) or not _LABEL_VALUE.match(value) or len(value) > 63:
-            found.append(("metadata.labels", f'Invalid value: "{value}": a valid label must be an empty string or consist'
-                          " of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric"
-                          " character"))
+            found.append(
+                (
+                    "metadata.labels",
+                    f'Invalid value: "{value}": a valid label must be an empty string or consist'
+                    " of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric"
+                    " character",
+                )
+            )
     return found
 
 
@@ -88,9 +99,12 @@ def on_create(store: Store, resource: Resource, obj: dict) -> dict:
         if where is None:
             raise errors.not_found("", "namespaces", meta["namespace"])
         if where["metadata"].get("deletionTimestamp"):
-            raise errors.forbidden(key.group, key.plural, meta.get("name", ""),
-                                   f"unable to create new content in namespace {meta['namespace']} because it is being"
-                                   " terminated")
+            raise errors.forbidden(
+                key.group,
+                key.plural,
+                meta.get("name", ""),
+                f"unable to create new content in namespace {meta['namespace']} because it is being terminated",
+            )
     if key == PODS:
         obj = default_pod(store, obj)
         problems += pod_problems(obj)
@@ -135,8 +149,9 @@ def on_update(resource: Resource, have: dict, obj: dict, subresource: str) -> di
     if resource.key == PODS:
         problems += _pod_update_problems(have["spec"], obj.get("spec") or {})
         if have["spec"].get("schedulingGates") and not obj["spec"].get("schedulingGates"):
-            obj["status"]["conditions"] = [c for c in obj["status"].get("conditions", [])
-                                           if c.get("reason") != "SchedulingGated"]
+            obj["status"]["conditions"] = [
+                c for c in obj["status"].get("conditions", []) if c.get("reason") != "SchedulingGated"
+            ]
     if resource.key == Key("", "secrets"):
         _fold_string_data(obj)
     if problems:
@@ -145,8 +160,6 @@ def on_update(resource: Resource, have: dict, obj: dict, subresource: str) -> di
 
 
 def _fold_string_data(obj: dict) -> None:
-    import base64
-
     for name, value in (obj.pop("stringData", None) or {}).items():
         obj.setdefault("data", {})[name] = base64.b64encode(value.encode()).decode()
 
@@ -161,8 +174,12 @@ def default_pod(store: Store, pod: dict) -> dict:
     spec["serviceAccountName"] = spec["serviceAccount"] = account
     found = store.find(Key("", "serviceaccounts"), meta["namespace"], account)
     if found is None:
-        raise errors.forbidden("", "pods", meta.get("name", ""), "error looking up service account "
-                               f'{meta["namespace"]}/{account}: serviceaccount "{account}" not found')
+        raise errors.forbidden(
+            "",
+            "pods",
+            meta.get("name", ""),
+            f'error looking up service account {meta["namespace"]}/{account}: serviceaccount "{account}" not found',
+        )
     _runtime_class(store, meta, spec)
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("dnsPolicy", "ClusterFirst")
@@ -187,8 +204,15 @@ def default_pod(store: Store, pod: dict) -> dict:
         container.setdefault("terminationMessagePolicy", "File")
         for port in container.get("ports") or []:
             port.setdefault("protocol", "TCP")
-        for probe in (container[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in container):
-            for field, value in (("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)):
+        for probe in (
+            container[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in container
+        ):
+            for field, value in (
+                ("timeoutSeconds", 1),
+                ("periodSeconds", 10),
+                ("successThreshold", 1),
+                ("failureThreshold", 3),
+            ):
                 probe.setdefault(field, value)
             if "httpGet" in probe:
                 probe["httpGet"].setdefault("path", "/")
@@ -197,9 +221,16 @@ def default_pod(store: Store, pod: dict) -> dict:
     gated = bool(spec.get("schedulingGates"))
     pod["status"] = {"phase": "Pending", "qosClass": qos_class(spec)}
     if gated:
-        pod["status"]["conditions"] = [{
-            "lastProbeTime": None, "lastTransitionTime": now(), "message": "Scheduling is blocked due to non-empty "
-            "scheduling gates", "reason": "SchedulingGated", "status": "False", "type": "PodScheduled"}]
+        pod["status"]["conditions"] = [
+            {
+                "lastProbeTime": None,
+                "lastTransitionTime": now(),
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+                "reason": "SchedulingGated",
+                "status": "False",
+                "type": "PodScheduled",
+            }
+        ]
     return pod
 
 
@@ -213,8 +244,7 @@ def _runtime_class(store: Store, meta: dict, spec: dict) -> None:
         return
     found = store.find(Key("node.k8s.io", "runtimeclasses"), "", name)
     if found is None:
-        raise errors.forbidden("", "pods", meta.get("name", ""),
-                               f'pod rejected: RuntimeClass "{name}" not found')
+        raise errors.forbidden("", "pods", meta.get("name", ""), f'pod rejected: RuntimeClass "{name}" not found')
     scheduling = found.get("scheduling") or {}
     if scheduling.get("nodeSelector"):
         spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), **scheduling["nodeSelector"]}
@@ -225,23 +255,43 @@ def _service_account_volume(spec: dict, account: dict) -> None:
     """Admission's projected volume with the token, unless the pod or the account says no (fixture pod-two.json)."""
     if not spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True)):
         return
-    wanting = [c for c in _containers(spec)
-               if not any(m.get("mountPath") == SERVICE_ACCOUNT_PATH for m in c.get("volumeMounts") or [])]
+    wanting = [
+        c
+        for c in _containers(spec)
+        if not any(m.get("mountPath") == SERVICE_ACCOUNT_PATH for m in c.get("volumeMounts") or [])
+    ]
     if not wanting:
         return
     volumes = spec.setdefault("volumes", [])
     name = next((v["name"] for v in volumes if v["name"].startswith("kube-api-access-")), None)
     if name is None:
         name = "kube-api-access-" + random_suffix()
-        volumes.append({"name": name, "projected": {"defaultMode": 420, "sources": [
-            {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
-            {"configMap": {"items": [{"key": "ca.crt", "path": "ca.crt"}], "name": "kube-root-ca.crt"}},
-            {"downwardAPI": {"items": [{"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"},
-                                        "path": "namespace"}]}},
-        ]}})
+        volumes.append(
+            {
+                "name": name,
+                "projected": {
+                    "defaultMode": 420,
+                    "sources": [
+                        {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+                        {"configMap": {"items": [{"key": "ca.crt", "path": "ca.crt"}], "name": "kube-root-ca.crt"}},
+                        {
+                            "downwardAPI": {
+                                "items": [
+                                    {
+                                        "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"},
+                                        "path": "namespace",
+                                    }
+                                ]
+                            }
+                        },
+                    ],
+                },
+            }
+        )
     for container in wanting:
         container.setdefault("volumeMounts", []).append(
-            {"mountPath": SERVICE_ACCOUNT_PATH, "name": name, "readOnly": True})
+            {"mountPath": SERVICE_ACCOUNT_PATH, "name": name, "readOnly": True}
+        )
 
 
 def qos_class(spec: dict) -> str:
@@ -251,8 +301,11 @@ def qos_class(spec: dict) -> str:
         have = resources.get("limits") or {}
         limits.update(have)
         requests.update({**have, **(resources.get("requests") or {})})
-        every = every and {"cpu", "memory"} <= set(have) and all(
-            (resources.get("requests") or {}).get(name, value) == value for name, value in have.items())
+        every = (
+            every
+            and {"cpu", "memory"} <= set(have)
+            and all((resources.get("requests") or {}).get(name, value) == value for name, value in have.items())
+        )
     if not requests and not limits:
         return "BestEffort"
     return "Guaranteed" if every else "Burstable"
@@ -264,8 +317,12 @@ def pod_problems(pod: dict) -> list[tuple[str, str]]:
     if not spec.get("containers"):
         found.append(("spec.containers", "Required value"))
     if spec.get("restartPolicy") not in ("Always", "OnFailure", "Never"):
-        found.append(("spec.restartPolicy", f'Unsupported value: "{spec.get("restartPolicy")}": supported values: '
-                      '"Always", "Never", "OnFailure"'))
+        found.append(
+            (
+                "spec.restartPolicy",
+                f'Unsupported value: "{spec.get("restartPolicy")}": supported values: "Always", "Never", "OnFailure"',
+            )
+        )
     if spec.get("schedulingGates") and spec.get("nodeName"):
         found.append(("spec.nodeName", "Forbidden: cannot be set until all schedulingGates have been cleared"))
     volumes = [volume.get("name") for volume in spec.get("volumes") or []]
@@ -298,10 +355,12 @@ def _container_problems(path: str, container: dict, volumes: list, seen: set[str
 
 
 _MUTABLE = ("activeDeadlineSeconds", "tolerations", "schedulingGates", "terminationGracePeriodSeconds")
-_IMMUTABLE_TEXT = ("Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
-                   "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
-                   "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
-                   "previously negative)")
+_IMMUTABLE_TEXT = (
+    "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
+    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
+    "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
+    "previously negative)"
+)
 
 
 def _pod_update_problems(before: dict, after: dict) -> list[tuple[str, str]]:
@@ -332,12 +391,22 @@ def field_manager(agent: str, asked: str) -> str:
 
 def managed_fields(obj: dict, manager: str, operation: str, subresource: str) -> list[dict]:
     """One entry a manager; which fields it set is only said at the top level."""
-    kept = [entry for entry in obj["metadata"].get("managedFields") or []
-            if (entry["manager"], entry.get("subresource", "")) != (manager, subresource)]
-    parts: t.Iterable[str] = ("status",) if subresource else (
-        key for key in obj if key not in ("apiVersion", "kind", "status"))
-    entry = {"apiVersion": obj["apiVersion"], "fieldsType": "FieldsV1", "fieldsV1": {f"f:{part}": {} for part in parts},
-             "manager": manager, "operation": operation, "time": now()}
+    kept = [
+        entry
+        for entry in obj["metadata"].get("managedFields") or []
+        if (entry["manager"], entry.get("subresource", "")) != (manager, subresource)
+    ]
+    parts: t.Iterable[str] = (
+        ("status",) if subresource else (key for key in obj if key not in ("apiVersion", "kind", "status"))
+    )
+    entry = {
+        "apiVersion": obj["apiVersion"],
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {f"f:{part}": {} for part in parts},
+        "manager": manager,
+        "operation": operation,
+        "time": now(),
+    }
     if subresource:
         entry["subresource"] = subresource
     return kept + [entry]

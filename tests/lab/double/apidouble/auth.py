@@ -56,16 +56,26 @@ def _decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def issue_token(key: bytes, account: dict, seconds: int, audiences: t.Sequence[str] = (), pod: t.Optional[dict] = None) -> str:
+def issue_token(
+    key: bytes, account: dict, seconds: int, audiences: t.Sequence[str] = (), pod: t.Optional[dict] = None
+) -> str:
     meta = account["metadata"]
-    claim: dict[str, t.Any] = {"namespace": meta["namespace"],
-                               "serviceaccount": {"name": meta["name"], "uid": meta["uid"]}}
+    claim: dict[str, t.Any] = {
+        "namespace": meta["namespace"],
+        "serviceaccount": {"name": meta["name"], "uid": meta["uid"]},
+    }
     if pod:
         claim["pod"] = {"name": pod["name"], "uid": pod.get("uid", "")}
     issued = int(time.time())
-    payload = {"aud": list(audiences) or [ISSUER], "exp": issued + seconds, "iat": issued, "iss": ISSUER,
-               "kubernetes.io": claim, "nbf": issued,
-               "sub": f"system:serviceaccount:{meta['namespace']}:{meta['name']}"}
+    payload = {
+        "aud": list(audiences) or [ISSUER],
+        "exp": issued + seconds,
+        "iat": issued,
+        "iss": ISSUER,
+        "kubernetes.io": claim,
+        "nbf": issued,
+        "sub": f"system:serviceaccount:{meta['namespace']}:{meta['name']}",
+    }
     signed = ".".join(_encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, payload))
     return signed + "." + _encode(hmac.new(key, signed.encode(), hashlib.sha256).digest())
 
@@ -86,8 +96,11 @@ def user_of_token(key: bytes, token: str, store: Store) -> t.Optional[User]:
     found = store.find(Key("", "serviceaccounts"), namespace, account["name"])
     if found is None or found["metadata"]["uid"] != account["uid"]:
         return None
-    return User(payload["sub"], ("system:serviceaccounts", f"system:serviceaccounts:{namespace}",
-                                 "system:authenticated"), account["uid"])
+    return User(
+        payload["sub"],
+        ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"),
+        account["uid"],
+    )
 
 
 # --- RBAC
@@ -111,12 +124,13 @@ def rule_allows(rule: dict, what: Attributes) -> bool:
     if not _listed(rule.get("verbs"), what.verb):
         return False
     if what.path:
-        return any(url == what.path or (url.endswith("*") and what.path.startswith(url[:-1]))
-                   for url in rule.get("nonResourceURLs") or [])
+        return any(
+            url == what.path or (url.endswith("*") and what.path.startswith(url[:-1]))
+            for url in rule.get("nonResourceURLs") or []
+        )
     full = what.resource + (f"/{what.subresource}" if what.subresource else "")
     resources = rule.get("resources") or []
-    named = ("*" in resources or full in resources
-             or bool(what.subresource) and f"*/{what.subresource}" in resources)
+    named = "*" in resources or full in resources or bool(what.subresource) and f"*/{what.subresource}" in resources
     names = rule.get("resourceNames")
     return _listed(rule.get("apiGroups"), what.group) and named and (not names or what.name in names)
 
@@ -147,5 +161,9 @@ def refusal(user: User, what: Attributes) -> ApiError:
         return ApiError(403, "Forbidden", f'forbidden: User "{user.name}" cannot {what.verb} path "{what.path}"', {})
     full = what.resource + (f"/{what.subresource}" if what.subresource else "")
     where = f'in the namespace "{what.namespace}"' if what.namespace else "at the cluster scope"
-    return forbidden(what.group, what.resource, what.name, f'User "{user.name}" cannot {what.verb} resource "{full}" in '
-                     f'API group "{what.group}" {where}')
+    return forbidden(
+        what.group,
+        what.resource,
+        what.name,
+        f'User "{user.name}" cannot {what.verb} resource "{full}" in API group "{what.group}" {where}',
+    )

@@ -22,17 +22,22 @@ def bind(pod: dict, node: str) -> dict:
     """The pod as it is after it was bound."""
     pod["spec"]["nodeName"] = node
     others = [c for c in pod["status"].get("conditions") or [] if c["type"] != "PodScheduled"]
-    pod["status"]["conditions"] = [*others, {"lastProbeTime": None, "lastTransitionTime": now(), "status": "True",
-                                             "type": "PodScheduled"}]
+    pod["status"]["conditions"] = [
+        *others,
+        {"lastProbeTime": None, "lastTransitionTime": now(), "status": "True", "type": "PodScheduled"},
+    ]
     return pod
 
 
 def _term_matches(term: dict, node: dict) -> bool:
     labels = node["metadata"].get("labels") or {}
-    return (all(expression(entry, labels) for entry in term.get("matchExpressions") or [])
-            and all(expression(entry, {"metadata.name": node["metadata"]["name"]})
-                    for entry in term.get("matchFields") or [])
-            and bool(term.get("matchExpressions") or term.get("matchFields")))
+    return (
+        all(expression(entry, labels) for entry in term.get("matchExpressions") or [])
+        and all(
+            expression(entry, {"metadata.name": node["metadata"]["name"]}) for entry in term.get("matchFields") or []
+        )
+        and bool(term.get("matchExpressions") or term.get("matchFields"))
+    )
 
 
 def _tolerates(spec: dict, taint: dict) -> bool:
@@ -41,8 +46,9 @@ def _tolerates(spec: dict, taint: dict) -> bool:
             continue
         if not toleration.get("key") and toleration.get("operator") == "Exists":
             return True
-        if toleration.get("key") == taint["key"] and (toleration.get("operator") == "Exists"
-                                                      or toleration.get("value", "") == taint.get("value", "")):
+        if toleration.get("key") == taint["key"] and (
+            toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")
+        ):
             return True
     return False
 
@@ -59,19 +65,27 @@ def why_not(pod: dict, node: dict) -> t.Optional[str]:
         if taint.get("effect") in ("NoSchedule", "NoExecute") and not _tolerates(spec, taint):
             return f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
     wanted = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution") or {}
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ) or {}
     terms = wanted.get("nodeSelectorTerms") or []
     if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()) or (
-            terms and not any(_term_matches(term, node) for term in terms)):
+        terms and not any(_term_matches(term, node) for term in terms)
+    ):
         return "node(s) didn't match Pod's node affinity/selector"
     return None
 
 
 def schedule(store: Store, _ca: str) -> None:
     """Bind every pod that has no node, no gate and the default scheduler to the fitting node with the fewest pods."""
-    waiting = store.list(PODS, test=lambda pod: not pod["spec"].get("nodeName") and not pod["spec"].get("schedulingGates")
-                         and not pod["metadata"].get("deletionTimestamp")
-                         and pod["spec"].get("schedulerName") == "default-scheduler")
+    waiting = store.list(
+        PODS,
+        test=lambda pod: (
+            not pod["spec"].get("nodeName")
+            and not pod["spec"].get("schedulingGates")
+            and not pod["metadata"].get("deletionTimestamp")
+            and pod["spec"].get("schedulerName") == "default-scheduler"
+        ),
+    )
     if not waiting:
         return
     nodes = store.list(NODES)
@@ -86,7 +100,9 @@ def schedule(store: Store, _ca: str) -> None:
             load[best] += 1
             store.update(PODS, bind(pod, best), same_generation=True)
             meta = pod["metadata"]
-            record(store, pod, "Normal", "Scheduled", f"Successfully assigned {meta['namespace']}/{meta['name']} to {best}")
+            record(
+                store, pod, "Normal", "Scheduled", f"Successfully assigned {meta['namespace']}/{meta['name']} to {best}"
+            )
         else:
             _unschedulable(store, pod, [reason for reason in reasons.values() if reason])
 
@@ -99,23 +115,48 @@ def _unschedulable(store: Store, pod: dict, reasons: list[str]) -> None:
     conditions = pod["status"].get("conditions") or []
     if any(c["type"] == "PodScheduled" and c.get("message") == message for c in conditions):
         return
-    pod["status"]["conditions"] = [c for c in conditions if c["type"] != "PodScheduled"] + [{
-        "lastProbeTime": None, "lastTransitionTime": now(), "message": message, "reason": "Unschedulable",
-        "status": "False", "type": "PodScheduled"}]
+    pod["status"]["conditions"] = [c for c in conditions if c["type"] != "PodScheduled"] + [
+        {
+            "lastProbeTime": None,
+            "lastTransitionTime": now(),
+            "message": message,
+            "reason": "Unschedulable",
+            "status": "False",
+            "type": "PodScheduled",
+        }
+    ]
     store.update(PODS, pod)
     record(store, pod, "Warning", "FailedScheduling", message)
 
 
 def record(store: Store, pod: dict, kind: str, reason: str, message: str) -> None:
     meta, moment = pod["metadata"], now()
-    store.create(EVENTS, {
-        "apiVersion": "v1", "kind": "Event", "count": 1, "eventTime": None, "firstTimestamp": moment,
-        "lastTimestamp": moment, "involvedObject": {"apiVersion": "v1", "kind": "Pod", "name": meta["name"],
-                                                    "namespace": meta["namespace"], "uid": meta["uid"],
-                                                    "resourceVersion": meta["resourceVersion"]},
-        "message": message, "metadata": {"name": f"{meta['name']}.{store.version:016x}", "namespace": meta["namespace"]},
-        "reason": reason, "reportingComponent": "default-scheduler", "reportingInstance": "",
-        "source": {"component": "default-scheduler"}, "type": kind})
+    store.create(
+        EVENTS,
+        {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "count": 1,
+            "eventTime": None,
+            "firstTimestamp": moment,
+            "lastTimestamp": moment,
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "uid": meta["uid"],
+                "resourceVersion": meta["resourceVersion"],
+            },
+            "message": message,
+            "metadata": {"name": f"{meta['name']}.{store.version:016x}", "namespace": meta["namespace"]},
+            "reason": reason,
+            "reportingComponent": "default-scheduler",
+            "reportingInstance": "",
+            "source": {"component": "default-scheduler"},
+            "type": kind,
+        },
+    )
 
 
 def finish_namespaces(store: Store, ca: str) -> None:
@@ -133,7 +174,7 @@ def finish_namespaces(store: Store, ca: str) -> None:
                     grace = 0
                     if key == PODS and obj["spec"].get("nodeName"):
                         grace = obj["spec"].get("terminationGracePeriodSeconds", 30)
-                    _quietly(lambda k=key, o=obj, g=grace: store.delete(k, name, o["metadata"]["name"], g))
+                    _delete_quietly(store, key, obj, grace)
         if not left:
             store.drop(NAMESPACES, "", name)
 
@@ -142,16 +183,19 @@ def collect(store: Store, _ca: str) -> None:
     """Delete what belongs to owners that are all gone."""
     alive: t.Optional[set[str]] = None
     for key in store.keys():
-        for obj in store.list(key, test=lambda o: o["metadata"].get("ownerReferences")
-                              and not o["metadata"].get("deletionTimestamp")):
+        for obj in store.list(
+            key, test=lambda o: o["metadata"].get("ownerReferences") and not o["metadata"].get("deletionTimestamp")
+        ):
             if alive is None:
                 alive = {o["metadata"]["uid"] for k in store.keys() for o in store.list(k)}
             if any(reference["uid"] in alive for reference in obj["metadata"]["ownerReferences"]):
                 continue
-            grace = obj["spec"].get("terminationGracePeriodSeconds", 30) if key == PODS and obj["spec"].get(
-                "nodeName") else 0
-            meta = obj["metadata"]
-            _quietly(lambda k=key, m=meta, g=grace: store.delete(k, m.get("namespace", ""), m["name"], g))
+            grace = (
+                obj["spec"].get("terminationGracePeriodSeconds", 30)
+                if key == PODS and obj["spec"].get("nodeName")
+                else 0
+            )
+            _delete_quietly(store, key, obj, grace)
 
 
 def expire_events(store: Store, _ca: str) -> None:
@@ -161,9 +205,10 @@ def expire_events(store: Store, _ca: str) -> None:
         store.drop(EVENTS, event["metadata"]["namespace"], event["metadata"]["name"])
 
 
-def _quietly(action: t.Callable[[], t.Any]) -> None:
+def _delete_quietly(store: Store, key: Key, obj: dict, grace: int) -> None:
+    meta = obj["metadata"]
     try:
-        action()
+        store.delete(key, meta.get("namespace", ""), meta["name"], grace)
     except errors.ApiError:
         pass  # somebody else was faster
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import copy
 import typing as t
 
-from apidouble import admission, auth, controllers, errors, patch as patches, selectors
+from apidouble import admission, auth, controllers, errors, selectors
+from apidouble import patch as patches
 from apidouble.resources import Resource
 from apidouble.store import NAMESPACES, PODS, Key, Store, later
 
 PATCH_TYPES = {
-    "application/json-patch+json": "json", "application/merge-patch+json": "merge",
-    "application/strategic-merge-patch+json": "strategic", "application/apply-patch+yaml": "apply",
+    "application/json-patch+json": "json",
+    "application/merge-patch+json": "merge",
+    "application/strategic-merge-patch+json": "strategic",
+    "application/apply-patch+yaml": "apply",
     "application/apply-patch+cbor": "apply",
 }
 MAX_TOKEN_SECONDS = 48 * 3600
@@ -43,15 +46,21 @@ def list_objects(store: Store, resource: Resource, namespace: str, options: Opti
     for obj in found:  # entries of a typed list do not say their kind
         obj.pop("kind", None)
         obj.pop("apiVersion", None)
-    return {"kind": resource.kind + "List", "apiVersion": resource.api_version, "metadata": {"resourceVersion": version},
-            "items": found}
+    return {
+        "kind": resource.kind + "List",
+        "apiVersion": resource.api_version,
+        "metadata": {"resourceVersion": version},
+        "items": found,
+    }
 
 
 def _manager(options: Options) -> str:
     return admission.field_manager(options.agent, options.field_manager)
 
 
-def create(store: Store, resource: Resource, namespace: str, body: dict, options: Options, operation: str = "Update") -> dict:
+def create(
+    store: Store, resource: Resource, namespace: str, body: dict, options: Options, operation: str = "Update"
+) -> dict:
     if resource.namespaced and not namespace:
         raise errors.method_not_allowed()
     with store.lock:
@@ -60,10 +69,14 @@ def create(store: Store, resource: Resource, namespace: str, body: dict, options
         return store.create(resource.key, obj, options.dry_run)
 
 
-def _store_change(store: Store, resource: Resource, have: dict, obj: dict, sub: str, options: Options, operation: str) -> dict:
+def _store_change(
+    store: Store, resource: Resource, have: dict, obj: dict, sub: str, options: Options, operation: str
+) -> dict:
     changed = admission.on_update(resource, have, obj, sub)
-    without = [{**o, "metadata": {k: v for k, v in o["metadata"].items() if k not in ("managedFields", "resourceVersion")}}
-               for o in (have, changed)]
+    without = [
+        {**o, "metadata": {k: v for k, v in o["metadata"].items() if k not in ("managedFields", "resourceVersion")}}
+        for o in (have, changed)
+    ]
     asked = changed["metadata"].get("resourceVersion")
     if asked and asked != have["metadata"]["resourceVersion"]:
         raise errors.conflict(resource.key.group, resource.key.plural, have["metadata"]["name"])
@@ -71,7 +84,10 @@ def _store_change(store: Store, resource: Resource, have: dict, obj: dict, sub: 
         return have
     changed["metadata"]["managedFields"] = admission.managed_fields(
         {**changed, "metadata": {**changed["metadata"], "managedFields": have["metadata"].get("managedFields")}},
-        _manager(options), operation, sub)
+        _manager(options),
+        operation,
+        sub,
+    )
     return store.update(resource.key, changed, options.dry_run)
 
 
@@ -80,14 +96,17 @@ def update(store: Store, resource: Resource, namespace: str, name: str, sub: str
         raise errors.method_not_allowed()
     obj = admission.prepare(resource, body, namespace)
     if obj["metadata"].get("name") != name:
-        raise errors.bad_request(f"the name of the object ({obj['metadata'].get('name')}) does not match the name on the "
-                                 f"URL ({name})")
+        raise errors.bad_request(
+            f"the name of the object ({obj['metadata'].get('name')}) does not match the name on the URL ({name})"
+        )
     with store.lock:
         have = store.get(resource.key, namespace, name)
         return _store_change(store, resource, have, obj, sub, options, "Update")
 
 
-def patch(store: Store, resource: Resource, namespace: str, name: str, sub: str, body: t.Any, options: Options) -> tuple[int, dict]:
+def patch(
+    store: Store, resource: Resource, namespace: str, name: str, sub: str, body: t.Any, options: Options
+) -> tuple[int, dict]:
     kind = PATCH_TYPES.get(options.content_type)
     if kind is None:
         raise errors.unsupported_media_type(options.content_type)
@@ -95,7 +114,9 @@ def patch(store: Store, resource: Resource, namespace: str, name: str, sub: str,
         raise errors.method_not_allowed()
     operation = "Apply" if kind == "apply" else "Update"
     if kind == "apply" and not options.field_manager:
-        raise errors.bad_request("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch")
+        raise errors.bad_request(
+            'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+        )
     with store.lock:
         have = store.find(resource.key, namespace, name)
         if have is None:
@@ -110,8 +131,12 @@ def patch(store: Store, resource: Resource, namespace: str, name: str, sub: str,
             wanted = patches.strategic(have, body)
         wanted = admission.prepare(resource, copy.deepcopy(wanted), namespace)
         if wanted["metadata"].get("name") != name:
-            raise errors.invalid(resource.key.group, resource.kind, name,
-                                 [("metadata.name", f'Invalid value: "{wanted["metadata"].get("name")}": field is immutable')])
+            raise errors.invalid(
+                resource.key.group,
+                resource.kind,
+                name,
+                [("metadata.name", f'Invalid value: "{wanted["metadata"].get("name")}": field is immutable')],
+            )
         return 200, _store_change(store, resource, have, wanted, sub, options, operation)
 
 
@@ -125,9 +150,14 @@ def delete(store: Store, resource: Resource, namespace: str, name: str, body: di
         _orphan(store, have["metadata"]["uid"])
     version = conditions.get("resourceVersion")
     if version and version != have["metadata"]["resourceVersion"]:
-        raise errors.conflict(resource.key.group, resource.key.plural, name, "Precondition failed: ResourceVersion in "
-                              f"precondition: {version}, ResourceVersion in object meta: "
-                              f"{have['metadata']['resourceVersion']}")
+        raise errors.conflict(
+            resource.key.group,
+            resource.key.plural,
+            name,
+            "Precondition failed: ResourceVersion in "
+            f"precondition: {version}, ResourceVersion in object meta: "
+            f"{have['metadata']['resourceVersion']}",
+        )
     if resource.key == PODS:
         return store.delete(PODS, namespace, name, pod_grace(have, grace), conditions.get("uid") or "", dry_run)
     if resource.key == NAMESPACES:
@@ -177,8 +207,16 @@ def _orphan(store: Store, uid: str) -> None:
 # --- subresources that are created
 
 
-def create_subresource(store: Store, token_key: bytes, resource: Resource, namespace: str, name: str, sub: str, body: dict,
-                       options: Options) -> dict:
+def create_subresource(
+    store: Store,
+    token_key: bytes,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    sub: str,
+    body: dict,
+    options: Options,
+) -> dict:
     if resource.key == PODS and sub == "binding":
         return _bind(store, namespace, name, body, options)
     if resource.key == PODS and sub == "eviction":
@@ -195,7 +233,9 @@ def _bind(store: Store, namespace: str, name: str, body: dict, options: Options)
     with store.lock:
         pod = store.get(PODS, namespace, name)
         if pod["spec"].get("nodeName"):
-            raise errors.conflict("", "pods/binding", name, f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"')
+            raise errors.conflict(
+                "", "pods/binding", name, f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+            )
         if pod["spec"].get("schedulingGates"):
             raise errors.conflict("", "pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates")
         store.update(PODS, controllers.bind(pod, node), options.dry_run, same_generation=True)
@@ -218,11 +258,18 @@ def _token(store: Store, token_key: bytes, namespace: str, name: str, body: dict
     spec = body.get("spec") or {}
     seconds = spec.get("expirationSeconds") or 3600
     if seconds < MIN_TOKEN_SECONDS:
-        raise errors.invalid("authentication.k8s.io", "TokenRequest", "", [
-            ("spec.expirationSeconds", f"Invalid value: {seconds}: may not specify a duration less than 10 minutes")])
+        raise errors.invalid(
+            "authentication.k8s.io",
+            "TokenRequest",
+            "",
+            [("spec.expirationSeconds", f"Invalid value: {seconds}: may not specify a duration less than 10 minutes")],
+        )
     seconds = min(seconds, MAX_TOKEN_SECONDS)
     token = auth.issue_token(token_key, account, seconds, spec.get("audiences") or (), spec.get("boundObjectRef"))
-    return {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
-            "metadata": {"name": name, "namespace": namespace, "creationTimestamp": None},
-            "spec": {**spec, "audiences": spec.get("audiences") or [auth.ISSUER], "expirationSeconds": seconds},
-            "status": {"token": token, "expirationTimestamp": later(seconds)}}
+    return {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"name": name, "namespace": namespace, "creationTimestamp": None},
+        "spec": {**spec, "audiences": spec.get("audiences") or [auth.ISSUER], "expirationSeconds": seconds},
+        "status": {"token": token, "expirationTimestamp": later(seconds)},
+    }

@@ -16,8 +16,13 @@ class ApiError(Exception):
         self.code, self.reason, self.message, self.details = code, reason, message, details
 
     def status(self) -> dict[str, t.Any]:
-        result: dict[str, t.Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                                    "message": self.message}
+        result: dict[str, t.Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+        }
         if self.reason:
             result["reason"] = self.reason
         if self.details:
@@ -44,14 +49,19 @@ def not_found(group: str, plural: str, name: str) -> ApiError:
 
 
 def already_exists(group: str, plural: str, name: str) -> ApiError:
-    return ApiError(409, "AlreadyExists", f'{qualified(group, plural)} "{name}" already exists',
-                    _details(group, plural, name))
+    return ApiError(
+        409, "AlreadyExists", f'{qualified(group, plural)} "{name}" already exists', _details(group, plural, name)
+    )
 
 
 def conflict(group: str, plural: str, name: str, why: str = "") -> ApiError:
     why = why or "the object has been modified; please apply your changes to the latest version and try again"
-    return ApiError(409, "Conflict", f'Operation cannot be fulfilled on {qualified(group, plural)} "{name}": {why}',
-                    _details(group, plural, name))
+    return ApiError(
+        409,
+        "Conflict",
+        f'Operation cannot be fulfilled on {qualified(group, plural)} "{name}": {why}',
+        _details(group, plural, name),
+    )
 
 
 def forbidden(group: str, plural: str, name: str, why: str) -> ApiError:
@@ -72,10 +82,15 @@ def method_not_allowed() -> ApiError:
 
 
 def unsupported_media_type(given: str) -> ApiError:
-    accepted = ("application/json-patch+json, application/merge-patch+json, "
-                "application/strategic-merge-patch+json, application/apply-patch+yaml")
-    return ApiError(415, "UnsupportedMediaType",
-                    f"the body of the request was in an unknown format - accepted media types include: {accepted}")
+    accepted = (
+        "application/json-patch+json, application/merge-patch+json, "
+        "application/strategic-merge-patch+json, application/apply-patch+yaml"
+    )
+    return ApiError(
+        415,
+        "UnsupportedMediaType",
+        f"the body of the request was in an unknown format - accepted media types include: {accepted}",
+    )
 
 
 def unavailable(message: str) -> ApiError:
@@ -90,17 +105,25 @@ def too_many_requests(message: str) -> ApiError:
     return ApiError(429, "TooManyRequests", message, {"causes": [{"reason": "DisruptionBudget", "message": message}]})
 
 
-_CAUSE_REASONS = {"Required value": "FieldValueRequired", "Invalid value": "FieldValueInvalid",
-                  "Forbidden": "FieldValueForbidden", "Duplicate value": "FieldValueDuplicate",
-                  "Unsupported value": "FieldValueNotSupported", "Not found": "FieldValueNotFound"}
+_CAUSE_REASONS = {
+    "Required value": "FieldValueRequired",
+    "Invalid value": "FieldValueInvalid",
+    "Forbidden": "FieldValueForbidden",
+    "Duplicate value": "FieldValueDuplicate",
+    "Unsupported value": "FieldValueNotSupported",
+    "Not found": "FieldValueNotFound",
+}
 
 
 def invalid(group: str, kind: str, name: str, problems: t.Sequence[tuple[str, str]]) -> ApiError:
     """422; problems are (field, what) pairs, where what begins with one of the words of _CAUSE_REASONS."""
-    causes = [{"reason": _CAUSE_REASONS.get(what.split(":")[0], "FieldValueInvalid"), "message": what, "field": field}
-              for field, what in problems]
+    causes = [
+        {"reason": _CAUSE_REASONS.get(what.split(":")[0], "FieldValueInvalid"), "message": what, "field": field}
+        for field, what in problems
+    ]
     texts = [f"{field}: {what}" for field, what in problems]
     text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     subject = kind + (f".{group}" if group else "")
-    return ApiError(422, "Invalid", f'{subject} "{name}" is invalid: {text}',
-                    _details(group, kind, name, causes=causes))
+    return ApiError(
+        422, "Invalid", f'{subject} "{name}" is invalid: {text}', _details(group, kind, name, causes=causes)
+    )

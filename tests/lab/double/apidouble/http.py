@@ -102,8 +102,16 @@ class ApiHandler(Handler):
         if segments == ["apis"]:
             return discovery.apis
         if not segments:
-            return {"paths": ["/api", "/api/v1", "/apis", *(f"/apis/{name}" for name in sorted(discovery.lists)
-                                                           if "/" in name), *HEALTH, "/version"]}
+            return {
+                "paths": [
+                    "/api",
+                    "/api/v1",
+                    "/apis",
+                    *(f"/apis/{name}" for name in sorted(discovery.lists) if "/" in name),
+                    *HEALTH,
+                    "/version",
+                ]
+            }
         if segments[0] == "apis" and len(segments) == 2:
             return discovery.group(segments[1])
         return discovery.lists.get("/".join(segments[1:]))
@@ -137,8 +145,9 @@ class ApiHandler(Handler):
         if request is None:
             raise errors.ApiError(404, "NotFound", "the server could not find the requested resource", {})
         verb, resource = self._verb(request), request.resource
-        what = Attributes(verb, resource.key.group, resource.key.plural, request.subresource, request.namespace,
-                          request.name)
+        what = Attributes(
+            verb, resource.key.group, resource.key.plural, request.subresource, request.namespace, request.name
+        )
         self.authorise(user, what)
         if request.subresource and request.subresource not in resource.subresources:
             raise errors.ApiError(404, "NotFound", "the server could not find the requested resource", {})
@@ -154,12 +163,16 @@ class ApiHandler(Handler):
             self._watch(request)
             return
         options = crud.Options(
-            dry_run=self.last("dryRun") == "All", label_selector=self.last("labelSelector"),
-            field_selector=self.last("fieldSelector"), field_manager=self.last("fieldManager"),
-            force=self.flag("force"), agent=self.headers.get("User-Agent", ""),
+            dry_run=self.last("dryRun") == "All",
+            label_selector=self.last("labelSelector"),
+            field_selector=self.last("fieldSelector"),
+            field_manager=self.last("fieldManager"),
+            force=self.flag("force"),
+            agent=self.headers.get("User-Agent", ""),
             content_type=self.headers.get("Content-Type", "").split(";")[0].strip(),
             grace=int(self.last("gracePeriodSeconds")) if self.last("gracePeriodSeconds").isdigit() else None,
-            propagation=self.last("propagationPolicy"))
+            propagation=self.last("propagationPolicy"),
+        )
         if self.last("dryRun") not in ("", "All"):
             raise errors.invalid("", "PatchOptions", "", [("dryRun", f'Unsupported value: "{self.last("dryRun")}"')])
         if resource.key.group in ("authorization.k8s.io", "authentication.k8s.io"):
@@ -178,7 +191,9 @@ class ApiHandler(Handler):
         if verb == "create":
             body = self._object(options)
             if sub:
-                return 201, crud.create_subresource(store, self.app.token_key, resource, namespace, name, sub, body, options)
+                return 201, crud.create_subresource(
+                    store, self.app.token_key, resource, namespace, name, sub, body, options
+                )
             if name:
                 raise errors.method_not_allowed()
             return 201, crud.create(store, resource, namespace, body, options)
@@ -206,9 +221,16 @@ class ApiHandler(Handler):
         return body
 
     def _watch(self, request: Request) -> None:
-        stream = watch.Stream(self.app.store, request.resource, request.namespace or "", request.name,
-                              self.last("labelSelector"), self.last("fieldSelector"), self.last("resourceVersion"),
-                              float(self.last("timeoutSeconds") or 1800))
+        stream = watch.Stream(
+            self.app.store,
+            request.resource,
+            request.namespace or "",
+            request.name,
+            self.last("labelSelector"),
+            self.last("fieldSelector"),
+            self.last("resourceVersion"),
+            float(self.last("timeoutSeconds") or 1800),
+        )
         stream.start()
         self.begin_stream("application/json")
         for line in stream:
@@ -217,8 +239,17 @@ class ApiHandler(Handler):
 
     def _proxy(self, name: str, path: str) -> None:
         _node, address, port = proxy.target(self.app.store, name)
-        answer = proxy.forward(self.app.kubelet_context, address, port, self.command, "/" + path, self.raw_query,
-                               self.body, dict(self.headers.items()), PROXY_TIMEOUT)
+        answer = proxy.forward(
+            self.app.kubelet_context,
+            address,
+            port,
+            self.command,
+            "/" + path,
+            self.raw_query,
+            self.body,
+            dict(self.headers.items()),
+            PROXY_TIMEOUT,
+        )
         self.send(answer.status, answer.body, answer.content_type or None)
 
     def _log(self, request: Request) -> None:
@@ -228,7 +259,9 @@ class ApiHandler(Handler):
             raise errors.bad_request(f"pod {request.name} does not have a host assigned")
         _node, address, port = proxy.target(self.app.store, pod["spec"]["nodeName"])
         path = f"/containerLogs/{request.namespace}/{request.name}/{container}"
-        answer = proxy.forward(self.app.kubelet_context, address, port, "GET", path, self.raw_query, b"", {}, PROXY_TIMEOUT)
+        answer = proxy.forward(
+            self.app.kubelet_context, address, port, "GET", path, self.raw_query, b"", {}, PROXY_TIMEOUT
+        )
         if answer.status != 200:
             raise errors.ApiError(answer.status, "", answer.body.decode(errors="replace").strip())
         self.send(200, answer.body, "text/plain")

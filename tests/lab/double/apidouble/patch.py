@@ -15,11 +15,27 @@ from apidouble.errors import ApiError, bad_request
 
 # Lists that are merged by a key of their entries (patchMergeKey in the API's types); other lists are replaced.
 MERGE_KEYS: dict[str, str] = {
-    "containers": "name", "initContainers": "name", "ephemeralContainers": "name", "volumes": "name", "env": "name",
-    "volumeMounts": "mountPath", "volumeDevices": "devicePath", "imagePullSecrets": "name", "hostAliases": "ip",
-    "schedulingGates": "name", "ownerReferences": "uid", "conditions": "type", "taints": "key", "addresses": "type",
-    "containerStatuses": "name", "initContainerStatuses": "name", "podIPs": "ip", "hostIPs": "ip", "secrets": "name",
-    "topologySpreadConstraints": "topologyKey", "resourceClaims": "name",
+    "containers": "name",
+    "initContainers": "name",
+    "ephemeralContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "volumeMounts": "mountPath",
+    "volumeDevices": "devicePath",
+    "imagePullSecrets": "name",
+    "hostAliases": "ip",
+    "schedulingGates": "name",
+    "ownerReferences": "uid",
+    "conditions": "type",
+    "taints": "key",
+    "addresses": "type",
+    "containerStatuses": "name",
+    "initContainerStatuses": "name",
+    "podIPs": "ip",
+    "hostIPs": "ip",
+    "secrets": "name",
+    "topologySpreadConstraints": "topologyKey",
+    "resourceClaims": "name",
 }
 # "ports" has one key in a Pod and another in a Service.
 _PORT_KEYS = ("containerPort", "port")
@@ -109,9 +125,14 @@ def json_patch(target: t.Any, operations: t.Any) -> t.Any:
         try:
             result = _operate(result, operation)
         except (KeyError, IndexError, ValueError, TypeError):
-            raise ApiError(422, "Invalid", "the server rejected our request due to an error in our request: "
-                           f"{operation.get('op')} operation does not apply: doc is missing path: "
-                           f"\"{operation.get('path')}\": missing value", {}) from None
+            raise ApiError(
+                422,
+                "Invalid",
+                "the server rejected our request due to an error in our request: "
+                f"{operation.get('op')} operation does not apply: doc is missing path: "
+                f'"{operation.get("path")}": missing value',
+                {},
+            ) from None
     return result
 
 

@@ -61,13 +61,35 @@ def ensure_ca(place: Directory) -> None:
     if place.has("ca.crt"):
         return
     _key(place, "ca")
-    place.write(_openssl("req", "-x509", "-new", "-key", place.file("ca.key"), "-days", DAYS, "-subj", "/CN=kubernetes",
-                         "-addext", "basicConstraints=critical,CA:TRUE",
-                         "-addext", "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign"), "ca.crt", mode=0o644)
+    place.write(
+        _openssl(
+            "req",
+            "-x509",
+            "-new",
+            "-key",
+            place.file("ca.key"),
+            "-days",
+            DAYS,
+            "-subj",
+            "/CN=kubernetes",
+            "-addext",
+            "basicConstraints=critical,CA:TRUE",
+            "-addext",
+            "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign",
+        ),
+        "ca.crt",
+        mode=0o644,
+    )
 
 
-def ensure_certificate(place: Directory, name: str, common: str, organisations: t.Sequence[str] = (),
-                       server_names: t.Sequence[str] = (), days: str = DAYS) -> None:
+def ensure_certificate(
+    place: Directory,
+    name: str,
+    common: str,
+    organisations: t.Sequence[str] = (),
+    server_names: t.Sequence[str] = (),
+    days: str = DAYS,
+) -> None:
     """name.crt and name.key, signed by the cluster's CA: for a server if it has names, else for a client."""
     if place.has(f"{name}.crt"):
         return
@@ -83,9 +105,26 @@ def ensure_certificate(place: Directory, name: str, common: str, organisations: 
     subject = "".join(f"/O={o}" for o in organisations) + f"/CN={common}"
     request = place.file(f"{name}.csr")
     _openssl("req", "-new", "-key", place.file(f"{name}.key"), "-subj", subject, "-out", request)
-    place.write(_openssl("x509", "-req", "-in", request, "-CA", place.file("ca.crt"), "-CAkey", place.file("ca.key"),
-                         "-set_serial", str(secrets.randbits(63)), "-days", days, "-extfile", extensions),
-                f"{name}.crt", mode=0o644)
+    place.write(
+        _openssl(
+            "x509",
+            "-req",
+            "-in",
+            request,
+            "-CA",
+            place.file("ca.crt"),
+            "-CAkey",
+            place.file("ca.key"),
+            "-set_serial",
+            str(secrets.randbits(63)),
+            "-days",
+            days,
+            "-extfile",
+            extensions,
+        ),
+        f"{name}.crt",
+        mode=0o644,
+    )
     os.unlink(request)
     os.unlink(extensions)
 
@@ -96,13 +135,28 @@ def kubeconfig(place: Directory, server: str, user: str, name: str = "", token: 
     def inline(path: str) -> str:
         return base64.b64encode(place.read(path).encode()).decode()
 
-    credentials = ({"token": token} if token else {"client-certificate-data": inline(f"{name}.crt"),
-                                                   "client-key-data": inline(f"{name}.key")})
-    return json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": f"{user}@lab", "preferences": {},
-        "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority-data": inline("ca.crt")}}],
-        "users": [{"name": user, "user": credentials}],
-        "contexts": [{"name": f"{user}@lab", "context": {"cluster": "lab", "user": user}}]}, indent=2) + "\n"
+    credentials = (
+        {"token": token}
+        if token
+        else {"client-certificate-data": inline(f"{name}.crt"), "client-key-data": inline(f"{name}.key")}
+    )
+    return (
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": f"{user}@lab",
+                "preferences": {},
+                "clusters": [
+                    {"name": "lab", "cluster": {"server": server, "certificate-authority-data": inline("ca.crt")}}
+                ],
+                "users": [{"name": user, "user": credentials}],
+                "contexts": [{"name": f"{user}@lab", "context": {"cluster": "lab", "user": user}}],
+            },
+            indent=2,
+        )
+        + "\n"
+    )
 
 
 def ensure(place: Directory, address: str, port: int, nodes: t.Sequence[str]) -> None:
@@ -110,9 +164,19 @@ def ensure(place: Directory, address: str, port: int, nodes: t.Sequence[str]) ->
     os.makedirs(place.path, mode=0o755, exist_ok=True)
     server = f"https://{address}:{port}"
     ensure_ca(place)
-    ensure_certificate(place, "apiserver", "kube-apiserver", server_names=[
-        "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
-        "localhost", *dict.fromkeys([address, "127.0.0.1"])])
+    ensure_certificate(
+        place,
+        "apiserver",
+        "kube-apiserver",
+        server_names=[
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+            "localhost",
+            *dict.fromkeys([address, "127.0.0.1"]),
+        ],
+    )
     ensure_certificate(place, "apiserver-kubelet-client", "kube-apiserver-kubelet-client")
     ensure_certificate(place, "admin", "kubernetes-admin", ["kubeadm:cluster-admins"])
     if not place.has("tokens.key"):
@@ -120,5 +184,9 @@ def ensure(place: Directory, address: str, port: int, nodes: t.Sequence[str]) ->
     place.write(kubeconfig(place, server, "kubernetes-admin", "admin"), "kubeconfig")
     for node in nodes:
         ensure_certificate(place, f"nodes/{node}/kubelet-client", f"system:node:{node}", ["system:nodes"])
-        place.write(kubeconfig(place, server, f"system:node:{node}", f"nodes/{node}/kubelet-client"),
-                    "nodes", node, "kubelet.conf")
+        place.write(
+            kubeconfig(place, server, f"system:node:{node}", f"nodes/{node}/kubelet-client"),
+            "nodes",
+            node,
+            "kubelet.conf",
+        )

@@ -15,8 +15,18 @@ from apidouble.pki import Directory
 from apidouble.store import NODES, Store
 
 KUBELET_PORT = 10250
-HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "authorization", "host",
-              "content-length", "proxy-authorization")
+HOP_BY_HOP = (
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+    "authorization",
+    "host",
+    "content-length",
+    "proxy-authorization",
+)
 
 
 class Answer(t.NamedTuple):
@@ -30,10 +40,12 @@ def target(store: Store, name: str) -> tuple[str, str, int]:
     parts = name.split(":")
     if len(parts) == 3:
         if parts[0] not in ("https", ""):
-            raise bad_request(f"invalid node request \"{name}\"")
+            raise bad_request(f'invalid node request "{name}"')
         parts = parts[1:]
     node = store.get(NODES, "", parts[0])
-    address = next((a["address"] for a in node.get("status", {}).get("addresses") or [] if a["type"] == "InternalIP"), "")
+    address = next(
+        (a["address"] for a in node.get("status", {}).get("addresses") or [] if a["type"] == "InternalIP"), ""
+    )
     if not address:
         raise ApiError(503, "ServiceUnavailable", "no preferred addresses found; known addresses: []")
     port = node.get("status", {}).get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port", KUBELET_PORT)
@@ -48,8 +60,17 @@ def kubelet_context(place: Directory) -> ssl.SSLContext:
     return context
 
 
-def forward(context: ssl.SSLContext, address: str, port: int, method: str, path: str, query: str, body: bytes,
-            headers: t.Mapping[str, str], timeout: float) -> Answer:
+def forward(
+    context: ssl.SSLContext,
+    address: str,
+    port: int,
+    method: str,
+    path: str,
+    query: str,
+    body: bytes,
+    headers: t.Mapping[str, str],
+    timeout: float,
+) -> Answer:
     connection = http.client.HTTPSConnection(address, port, context=context, timeout=timeout)
     passed = {key: value for key, value in headers.items() if key.lower() not in HOP_BY_HOP}
     url = urllib.parse.quote(path, safe="/:+@,;=~!$&'()*") + (f"?{query}" if query else "")
@@ -58,11 +79,15 @@ def forward(context: ssl.SSLContext, address: str, port: int, method: str, path:
         response = connection.getresponse()
         return Answer(response.status, response.read(), response.getheader("Content-Type", ""))
     except TimeoutError:
-        raise ApiError(504, "Timeout", "the server was unable to return a response in the time allotted, but may still "
-                       "be processing the request") from None
+        raise ApiError(
+            504,
+            "Timeout",
+            "the server was unable to return a response in the time allotted, but may still be processing the request",
+        ) from None
     except (OSError, http.client.HTTPException) as exc:
         text = str(exc).partition("] ")[2].lower() or str(exc)
-        raise ApiError(503, "ServiceUnavailable", "error trying to reach service: dial tcp "
-                       f"{address}:{port}: connect: {text}") from None
+        raise ApiError(
+            503, "ServiceUnavailable", f"error trying to reach service: dial tcp {address}:{port}: connect: {text}"
+        ) from None
     finally:
         connection.close()

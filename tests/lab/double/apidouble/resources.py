@@ -72,13 +72,23 @@ class Discovery:
         self.api = _read("api.json")
         self.api["serverAddressByClientCIDRs"][0]["serverAddress"] = address
         self.apis = _read("apis.json")
-        self.lists: dict[str, dict] = {"v1": _read("api_v1.json"), "apps/v1": _read("apis_apps_v1.json"),
-                                       "node.k8s.io/v1": _read("apis_node.k8s.io_v1.json")}
+        self.lists: dict[str, dict] = {
+            "v1": _read("api_v1.json"),
+            "apps/v1": _read("apis_apps_v1.json"),
+            "node.k8s.io/v1": _read("apis_node.k8s.io_v1.json"),
+        }
         for group in self.apis["groups"]:
             for version in group["versions"]:
                 name = version["groupVersion"]
-                self.lists.setdefault(name, {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name,
-                                             "resources": [_entry(row) for row in EXTRA.get(name, [])]})
+                self.lists.setdefault(
+                    name,
+                    {
+                        "kind": "APIResourceList",
+                        "apiVersion": "v1",
+                        "groupVersion": name,
+                        "resources": [_entry(row) for row in EXTRA.get(name, [])],
+                    },
+                )
         self.resources: dict[tuple[str, str], Resource] = {}
         for name, document in self.lists.items():
             self._add(name, document["resources"])
@@ -93,8 +103,13 @@ class Discovery:
         for entry in entries:
             if "/" not in entry["name"]:
                 self.resources[(group_version, entry["name"])] = Resource(
-                    Key(group, entry["name"]), version, entry["kind"], entry["namespaced"], tuple(entry["verbs"]),
-                    tuple(subresources.get(entry["name"], ())))
+                    Key(group, entry["name"]),
+                    version,
+                    entry["kind"],
+                    entry["namespaced"],
+                    tuple(entry["verbs"]),
+                    tuple(subresources.get(entry["name"], ())),
+                )
 
     def group(self, name: str) -> t.Optional[dict]:
         for group in self.apis["groups"]:
@@ -108,8 +123,13 @@ class Discovery:
 
 def _entry(row: tuple[str, str, str, bool, list[str], list[str]]) -> dict:
     plural, singular, kind, namespaced, verbs, short = row
-    entry: dict[str, t.Any] = {"name": plural, "singularName": singular, "namespaced": namespaced, "kind": kind,
-                               "verbs": verbs}
+    entry: dict[str, t.Any] = {
+        "name": plural,
+        "singularName": singular,
+        "namespaced": namespaced,
+        "kind": kind,
+        "verbs": verbs,
+    }
     if short:
         entry["shortNames"] = short
     return entry

@@ -19,8 +19,14 @@ def attributes(spec: dict) -> Attributes:
     if path:
         return Attributes(path.get("verb", ""), path=path.get("path", ""))
     what = spec.get("resourceAttributes") or {}
-    return Attributes(what.get("verb", ""), what.get("group", ""), what.get("resource", ""),
-                      what.get("subresource", ""), what.get("namespace", ""), what.get("name", ""))
+    return Attributes(
+        what.get("verb", ""),
+        what.get("group", ""),
+        what.get("resource", ""),
+        what.get("subresource", ""),
+        what.get("namespace", ""),
+        what.get("name", ""),
+    )
 
 
 def user_info(user: User) -> dict:
@@ -33,19 +39,36 @@ def user_info(user: User) -> dict:
 def review(store: Store, token_key: bytes, caller: User, resource: Resource, body: dict) -> dict:
     """The object with its status filled in."""
     spec = body.get("spec") or {}
-    result = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {"creationTimestamp": None},
-              "spec": spec}
+    result = {
+        "kind": resource.kind,
+        "apiVersion": resource.api_version,
+        "metadata": {"creationTimestamp": None},
+        "spec": spec,
+    }
     if resource.kind == "TokenReview":
         found = auth.user_of_token(token_key, spec.get("token", ""), store)
-        result["status"] = ({"authenticated": True, "user": user_info(found), "audiences": [auth.ISSUER]} if found else
-                            {"user": {}, "error": "[invalid bearer token, token lookup failed]"})
+        result["status"] = (
+            {"authenticated": True, "user": user_info(found), "audiences": [auth.ISSUER]}
+            if found
+            else {"user": {}, "error": "[invalid bearer token, token lookup failed]"}
+        )
     elif resource.kind == "SelfSubjectReview":
         result["status"] = {"userInfo": user_info(caller)}
     else:
         what = attributes(spec)
         if not what.verb and not what.path and not what.resource:
-            raise invalid(resource.key.group, resource.kind, "", [("spec.resourceAttributes", "Invalid value: null: exactly"
-                          " one of nonResourceAttributes or resourceAttributes must be specified")])
+            raise invalid(
+                resource.key.group,
+                resource.kind,
+                "",
+                [
+                    (
+                        "spec.resourceAttributes",
+                        "Invalid value: null: exactly"
+                        " one of nonResourceAttributes or resourceAttributes must be specified",
+                    )
+                ],
+            )
         user = caller
         if resource.kind == "SubjectAccessReview":
             user = User(spec.get("user", ""), tuple(spec.get("groups") or ()))

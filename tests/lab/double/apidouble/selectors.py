@@ -19,11 +19,30 @@ _EXISTS = re.compile(r"^\s*(?P<not>!?)\s*(?P<key>[^\s,!=<>()]+)\s*$")
 # What the real server can select by; "" stands for every resource.
 FIELDS: dict[str, tuple[str, ...]] = {
     "": ("metadata.name", "metadata.namespace"),
-    "pods": ("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
-             "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"),
-    "events": ("involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
-               "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
-               "reportingComponent", "source", "type"),
+    "pods": (
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.podIPs",
+        "status.nominatedNodeName",
+    ),
+    "events": (
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    ),
     "nodes": ("spec.unschedulable",),
     "secrets": ("type",),
     "namespaces": ("status.phase",),
@@ -57,7 +76,7 @@ def labels(text: str) -> Predicate:
             continue
         found = _EXISTS.match(part)
         if not found:
-            raise bad_request(f'unable to parse requirement: found \'{part.strip()}\', expected: identifier')
+            raise bad_request(f"unable to parse requirement: found '{part.strip()}', expected: identifier")
         key, absent = found["key"], bool(found["not"])
         tests.append(lambda have, k=key, a=absent: (k not in have) if a else (k in have))
     return lambda obj: all(test(obj["metadata"].get("labels") or {}) for test in tests)

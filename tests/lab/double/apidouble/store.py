@@ -81,8 +81,11 @@ class Store:
 
     def list(self, key: Key, namespace: str = "", test: t.Optional[t.Callable[[dict], bool]] = None) -> list[dict]:
         with self.lock:
-            return [copy.deepcopy(obj) for (where, _name), obj in sorted(self._objects[key].items())
-                    if (not namespace or where == namespace) and (test is None or test(obj))]
+            return [
+                copy.deepcopy(obj)
+                for (where, _name), obj in sorted(self._objects[key].items())
+                if (not namespace or where == namespace) and (test is None or test(obj))
+            ]
 
     def keys(self) -> list[Key]:
         with self.lock:
@@ -124,11 +127,22 @@ class Store:
             if asked and asked != have["metadata"]["resourceVersion"]:
                 raise errors.conflict(key.group, key.plural, meta["name"])
             if meta.get("uid") and meta["uid"] != have["metadata"]["uid"]:
-                raise errors.conflict(key.group, key.plural, meta["name"], "Precondition failed: UID in precondition: "
-                                      f"{meta['uid']}, UID in object meta: {have['metadata']['uid']}")
+                raise errors.conflict(
+                    key.group,
+                    key.plural,
+                    meta["name"],
+                    "Precondition failed: UID in precondition: "
+                    f"{meta['uid']}, UID in object meta: {have['metadata']['uid']}",
+                )
             obj = copy.deepcopy(obj)
-            for field in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
-                          "resourceVersion"):
+            for field in (
+                "uid",
+                "creationTimestamp",
+                "generation",
+                "deletionTimestamp",
+                "deletionGracePeriodSeconds",
+                "resourceVersion",
+            ):
                 obj["metadata"].pop(field, None)
                 if field in have["metadata"]:
                     obj["metadata"][field] = have["metadata"][field]
@@ -149,8 +163,12 @@ class Store:
             have = self.get(key, namespace, name)
             meta = have["metadata"]
             if uid and uid != meta["uid"]:
-                raise errors.conflict(key.group, key.plural, name, "Precondition failed: UID in precondition: "
-                                      f"{uid}, UID in object meta: {meta['uid']}")
+                raise errors.conflict(
+                    key.group,
+                    key.plural,
+                    name,
+                    f"Precondition failed: UID in precondition: {uid}, UID in object meta: {meta['uid']}",
+                )
             if dry_run:
                 return have
             before = copy.deepcopy(have)
@@ -202,9 +220,12 @@ class Store:
         if not self._path:
             return
         with self.lock:
-            content = {"version": self.version,
-                       "objects": [[key.group, key.plural, obj] for key, objects in self._objects.items()
-                                   for obj in objects.values()]}
+            content = {
+                "version": self.version,
+                "objects": [
+                    [key.group, key.plural, obj] for key, objects in self._objects.items() for obj in objects.values()
+                ],
+            }
             text = json.dumps(content)
         temporary = self._path + ".tmp"
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:

@@ -17,8 +17,17 @@ from apidouble.store import Event, Store
 class Stream:
     """An iterator of encoded watch events. ``start`` raises what must still be an HTTP error."""
 
-    def __init__(self, store: Store, resource: Resource, namespace: str, name: str, label_selector: str,
-                 field_selector: str, version: str, seconds: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        label_selector: str,
+        field_selector: str,
+        version: str,
+        seconds: float,
+    ) -> None:
         self._store, self._resource = store, resource
         self._namespace, self._name = namespace, name
         self._selected = selectors.both(label_selector, field_selector, resource.key.plural)
@@ -46,8 +55,11 @@ class Stream:
         if obj is None:
             return False
         meta = obj["metadata"]
-        return ((not self._namespace or meta.get("namespace") == self._namespace)
-                and (not self._name or meta["name"] == self._name) and self._selected(obj))
+        return (
+            (not self._namespace or meta.get("namespace") == self._namespace)
+            and (not self._name or meta["name"] == self._name)
+            and self._selected(obj)
+        )
 
     def _line(self, kind: str, obj: dict) -> bytes:
         return json.dumps({"type": kind, "object": obj}, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"

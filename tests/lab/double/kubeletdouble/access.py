@@ -18,9 +18,16 @@ from kubeletdouble.settings import Settings, go_duration
 
 VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 # path prefix: subresources that give access, any one is enough (FACTS 1.5, 10.1)
-SUBRESOURCES = (("/pods", ["pods", "proxy"]), ("/runningpods", ["pods", "proxy"]), ("/healthz", ["healthz", "proxy"]),
-                ("/configz", ["configz", "proxy"]), ("/checkpoint", ["checkpoint"]), ("/stats", ["stats"]),
-                ("/metrics", ["metrics"]), ("/logs", ["log"]))
+SUBRESOURCES = (
+    ("/pods", ["pods", "proxy"]),
+    ("/runningpods", ["pods", "proxy"]),
+    ("/healthz", ["healthz", "proxy"]),
+    ("/configz", ["configz", "proxy"]),
+    ("/checkpoint", ["checkpoint"]),
+    ("/stats", ["stats"]),
+    ("/metrics", ["metrics"]),
+    ("/logs", ["log"]),
+)
 
 
 class User(t.NamedTuple):
@@ -53,7 +60,8 @@ class Access:
         self._allowed_ttl = go_duration(authorisation.get("cacheAuthorizedTTL", "5m0s"))
         self._denied_ttl = go_duration(authorisation.get("cacheUnauthorizedTTL", "30s"))
         self._token_ttl = go_duration(
-            settings.config.get("authentication", {}).get("webhook", {}).get("cacheTTL", "2m0s"))
+            settings.config.get("authentication", {}).get("webhook", {}).get("cacheTTL", "2m0s")
+        )
 
     def _cached(self, key: t.Any) -> t.Any:
         with self._lock:
@@ -73,8 +81,11 @@ class Access:
         found = self._cached(("token", token))
         if found is None:
             try:
-                answer = self._api.request("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {
-                    "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}})
+                answer = self._api.request(
+                    "POST",
+                    "/apis/authentication.k8s.io/v1/tokenreviews",
+                    {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}},
+                )
             except ApiFailure:
                 raise Denied(401, "Unauthorized") from None
             status = answer["status"]
@@ -93,11 +104,25 @@ class Access:
             may = self._cached(key)
             if may is None:
                 try:
-                    answer = self._api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
-                        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
-                            "user": user.name, "groups": list(user.groups), "resourceAttributes": {
-                                "verb": verb, "resource": "nodes", "subresource": name, "version": "v1",
-                                "name": self._settings.node}}})
+                    answer = self._api.request(
+                        "POST",
+                        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+                        {
+                            "apiVersion": "authorization.k8s.io/v1",
+                            "kind": "SubjectAccessReview",
+                            "spec": {
+                                "user": user.name,
+                                "groups": list(user.groups),
+                                "resourceAttributes": {
+                                    "verb": verb,
+                                    "resource": "nodes",
+                                    "subresource": name,
+                                    "version": "v1",
+                                    "name": self._settings.node,
+                                },
+                            },
+                        },
+                    )
                 except ApiFailure:
                     raise Denied(500, f"Authorization error ({described})\n") from None
                 may = bool(answer["status"].get("allowed"))

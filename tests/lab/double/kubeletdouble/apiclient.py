@@ -46,8 +46,9 @@ class ApiClient:
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self.host, self.port, context=self._context, timeout=timeout)
 
-    def request(self, method: str, path: str, body: t.Any = None, content_type: str = "application/json",
-                **query: t.Any) -> dict:
+    def request(
+        self, method: str, path: str, body: t.Any = None, content_type: str = "application/json", **query: t.Any
+    ) -> dict:
         url = path + ("?" + urllib.parse.urlencode(query) if query else "")
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": content_type, "User-Agent": "kubelet/v1.36.2 (double)", "Accept": "application/json"}

@@ -42,7 +42,9 @@ def file_name(pod: str, namespace: str, container: str, moment: datetime.datetim
 
 def containers_of(pod: dict) -> list[str]:
     spec = pod["spec"]
-    return [c["name"] for field in ("containers", "initContainers", "ephemeralContainers") for c in spec.get(field) or []]
+    return [
+        c["name"] for field in ("containers", "initContainers", "ephemeralContainers") for c in spec.get(field) or []
+    ]
 
 
 def client_left(connection: t.Any) -> bool:
@@ -52,14 +54,20 @@ def client_left(connection: t.Any) -> bool:
 
 
 class Checkpoints:
-    def __init__(self, settings: Settings, find_pod: t.Callable[[str, str], t.Optional[dict]],
-                 connect: t.Callable[[str, float], t.Any]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        find_pod: t.Callable[[str, str], t.Optional[dict]],
+        connect: t.Callable[[str, float], t.Any],
+    ) -> None:
         self._settings = settings
         self._connect = connect  # a client of the CRI for an endpoint and a time-out
         self._find_pod = find_pod
         os.makedirs(settings.checkpoints, mode=0o700, exist_ok=True)
 
-    def answer(self, namespace: str, pod_name: str, container: str, timeouts: t.Sequence[str], connection: t.Any) -> Answer:
+    def answer(
+        self, namespace: str, pod_name: str, container: str, timeouts: t.Sequence[str], connection: t.Any
+    ) -> Answer:
         faults = self._settings.faults(f"{namespace}/{pod_name}/{container}")
         self._before(faults, connection)
         if "status" in faults:
@@ -95,12 +103,16 @@ class Checkpoints:
         runtime = self._connect(self._settings.endpoint, timeout_of_runtime)
         try:
             meta = pod["metadata"]
-            running = runtime.containers(state={"state": 1}, label_selector={
-                "io.kubernetes.pod.uid": meta["uid"], "io.kubernetes.container.name": name})
+            running = runtime.containers(
+                state={"state": 1},
+                label_selector={"io.kubernetes.pod.uid": meta["uid"], "io.kubernetes.container.name": name},
+            )
             if not running:
                 raise ValueError(f"container {name} not found")
-            location = os.path.join(self._settings.checkpoints, file_name(
-                meta["name"], meta["namespace"], name, datetime.datetime.now().astimezone()))
+            location = os.path.join(
+                self._settings.checkpoints,
+                file_name(meta["name"], meta["namespace"], name, datetime.datetime.now().astimezone()),
+            )
             call = runtime.begin_checkpoint(running[0].id, location, timeout)
             while not call.wait(0.05):
                 if client_left(connection):  # containerd sees the cancelled context and lets the container go on
@@ -133,4 +145,4 @@ def _write_slowly(path: str, content: bytes, seconds: float) -> None:
     with open(path, "r+b", buffering=0) as file:
         for step in range(steps):
             time.sleep(seconds / steps)
-            file.write(content[step * size:(step + 1) * size])
+            file.write(content[step * size : (step + 1) * size])

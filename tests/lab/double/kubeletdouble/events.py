@@ -40,19 +40,43 @@ class Events:
                     name = f"{meta['name']}.{time.time_ns():x}"
                     self._known[key] = (name, 1)
             if count:
-                self._api.request("PATCH", f"{base}/{name}", {"count": count + 1, "lastTimestamp": now()},
-                                  "application/merge-patch+json")
+                self._api.request(
+                    "PATCH",
+                    f"{base}/{name}",
+                    {"count": count + 1, "lastTimestamp": now()},
+                    "application/merge-patch+json",
+                )
                 return
-            involved = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "namespace": meta["namespace"],
-                        "resourceVersion": meta["resourceVersion"], "uid": meta["uid"]}
+            involved = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "resourceVersion": meta["resourceVersion"],
+                "uid": meta["uid"],
+            }
             if fields:
                 involved["fieldPath"] = fields
-            self._api.request("POST", base, {
-                "apiVersion": "v1", "kind": "Event", "count": 1, "eventTime": None, "firstTimestamp": now(),
-                "lastTimestamp": now(), "involvedObject": involved, "message": message,
-                "metadata": {"name": name, "namespace": meta["namespace"]}, "reason": reason,
-                "reportingComponent": "kubelet", "reportingInstance": self._node,
-                "source": {"component": "kubelet", "host": self._node}, "type": kind})
+            self._api.request(
+                "POST",
+                base,
+                {
+                    "apiVersion": "v1",
+                    "kind": "Event",
+                    "count": 1,
+                    "eventTime": None,
+                    "firstTimestamp": now(),
+                    "lastTimestamp": now(),
+                    "involvedObject": involved,
+                    "message": message,
+                    "metadata": {"name": name, "namespace": meta["namespace"]},
+                    "reason": reason,
+                    "reportingComponent": "kubelet",
+                    "reportingInstance": self._node,
+                    "source": {"component": "kubelet", "host": self._node},
+                    "type": kind,
+                },
+            )
         except ApiFailure:
             with self._lock:
                 self._known.pop(key, None)

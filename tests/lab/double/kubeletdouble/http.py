@@ -37,7 +37,11 @@ class KubeletHandler(Handler):
     def answer(self) -> None:
         segments = self.url_path.strip("/").split("/")
         routes: dict[str, t.Callable[[list[str]], None]] = {
-            "healthz": self._healthz, "pods": self._pods, "configz": self._configz, "containerLogs": self._logs}
+            "healthz": self._healthz,
+            "pods": self._pods,
+            "configz": self._configz,
+            "containerLogs": self._logs,
+        }
         if self.gate():
             routes["checkpoint"] = self._checkpoint
         route = routes.get(segments[0])
@@ -79,9 +83,13 @@ class KubeletHandler(Handler):
     def _pods(self, _segments: list[str]) -> None:
         if not self._only("GET"):
             return
-        items = [{key: value for key, value in pod.items() if key not in ("kind", "apiVersion")}
-                 for pod in self.app.node.pods()]
-        body = json.dumps({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}, separators=(",", ":"))
+        items = [
+            {key: value for key, value in pod.items() if key not in ("kind", "apiVersion")}
+            for pod in self.app.node.pods()
+        ]
+        body = json.dumps(
+            {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}, separators=(",", ":")
+        )
         self.send(200, body.encode() + b"\n", "application/json")
 
     def _configz(self, _segments: list[str]) -> None:
@@ -98,7 +106,11 @@ class KubeletHandler(Handler):
             self.text(404, f'pod does not exist: "{segments[2]}"')
             return
         directory = os.path.join(log_directory(pod["metadata"]), segments[3])
-        names = sorted(os.listdir(directory), key=lambda name: int(name.partition(".")[0])) if os.path.isdir(directory) else []
+        names = (
+            sorted(os.listdir(directory), key=lambda name: int(name.partition(".")[0]))
+            if os.path.isdir(directory)
+            else []
+        )
         if not names:
             self.text(400, f'container "{segments[3]}" in pod "{segments[2]}" is waiting to start: ContainerCreating')
             return
@@ -106,5 +118,5 @@ class KubeletHandler(Handler):
             lines = [line.split(b" ", 3)[-1] for line in file]
         tail = self.last("tailLines")
         if tail.isdigit():
-            lines = lines[-int(tail):] if int(tail) else []
+            lines = lines[-int(tail) :] if int(tail) else []
         self.send(200, b"".join(lines), "text/plain")

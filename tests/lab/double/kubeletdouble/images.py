@@ -89,10 +89,17 @@ class Images:
         configs = []
         for reference in pod["spec"].get("imagePullSecrets") or []:
             try:
-                secret = self._api.request("GET", f"/api/v1/namespaces/{pod['metadata']['namespace']}/secrets/{reference['name']}")
+                secret = self._api.request(
+                    "GET", f"/api/v1/namespaces/{pod['metadata']['namespace']}/secrets/{reference['name']}"
+                )
             except ApiFailure:
-                self._events.record(pod, "Warning", "FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull "
-                                    f"secrets ({reference['name']}); attempting to pull the image may not succeed.")
+                self._events.record(
+                    pod,
+                    "Warning",
+                    "FailedToRetrieveImagePullSecret",
+                    "Unable to retrieve some image pull "
+                    f"secrets ({reference['name']}); attempting to pull the image may not succeed.",
+                )
                 continue
             for key in (".dockerconfigjson", ".dockercfg"):
                 if key in secret.get("data", {}):
@@ -113,8 +120,13 @@ class Images:
             self._events.record(pod, "Warning", "ErrImageNeverPull", message, container)
             raise Waiting("ErrImageNeverPull", message)
         if present.id and policy != "Always":
-            self._events.record(pod, "Normal", "Pulled", f'Container image "{name}" already present on machine and can be '
-                                "accessed by the pod", container)
+            self._events.record(
+                pod,
+                "Normal",
+                "Pulled",
+                f'Container image "{name}" already present on machine and can be accessed by the pod',
+                container,
+            )
             return present
         return self._pull(pod, container, spec)
 
@@ -124,7 +136,9 @@ class Images:
         if self._backoff.left(key):
             self._events.record(pod, "Normal", "BackOff", f'Back-off pulling image "{name}"', container)
             self._events.record(pod, "Warning", "Failed", "Error: ImagePullBackOff", container)
-            raise Waiting("ImagePullBackOff", f'Back-off pulling image "{name}": ErrImagePull: {self._messages.get(key, "")}')
+            raise Waiting(
+                "ImagePullBackOff", f'Back-off pulling image "{name}": ErrImagePull: {self._messages.get(key, "")}'
+            )
         self._events.record(pod, "Normal", "Pulling", f'Pulling image "{name}"', container)
         asked = time.monotonic()
         with self._serial:
@@ -148,6 +162,12 @@ class Images:
         self._backoff.forget(key)
         image = self._cri.call("ImageStatus", image={"image": reference}).image
         took, whole = readable(time.monotonic() - began), readable(time.monotonic() - asked)
-        self._events.record(pod, "Normal", "Pulled", f'Successfully pulled image "{name}" in {took} ({whole} including '
-                            f"waiting). Image size: {image.size} bytes.", container)
+        self._events.record(
+            pod,
+            "Normal",
+            "Pulled",
+            f'Successfully pulled image "{name}" in {took} ({whole} including '
+            f"waiting). Image size: {image.size} bytes.",
+            container,
+        )
         return image

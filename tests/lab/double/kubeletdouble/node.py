@@ -61,8 +61,14 @@ class Node:
 
     def pod(self, namespace: str, name: str) -> t.Optional[dict]:
         with self._lock:
-            return next((p for p in self._pods.values() if p["metadata"]["namespace"] == namespace
-                         and p["metadata"]["name"] == name), None)
+            return next(
+                (
+                    p
+                    for p in self._pods.values()
+                    if p["metadata"]["namespace"] == namespace and p["metadata"]["name"] == name
+                ),
+                None,
+            )
 
     def pods(self) -> list[dict]:
         with self._lock:
@@ -76,9 +82,16 @@ class Node:
         """The variables of the one service that the lab has, ``kubernetes``; its address is not routed there."""
         host, port = "10.96.0.1", "443"
         url = f"tcp://{host}:{port}"
-        return [("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port), ("KUBERNETES_SERVICE_PORT_HTTPS", port),
-                ("KUBERNETES_PORT", url), ("KUBERNETES_PORT_443_TCP", url), ("KUBERNETES_PORT_443_TCP_PROTO", "tcp"),
-                ("KUBERNETES_PORT_443_TCP_PORT", port), ("KUBERNETES_PORT_443_TCP_ADDR", host)]
+        return [
+            ("KUBERNETES_SERVICE_HOST", host),
+            ("KUBERNETES_SERVICE_PORT", port),
+            ("KUBERNETES_SERVICE_PORT_HTTPS", port),
+            ("KUBERNETES_PORT", url),
+            ("KUBERNETES_PORT_443_TCP", url),
+            ("KUBERNETES_PORT_443_TCP_PROTO", "tcp"),
+            ("KUBERNETES_PORT_443_TCP_PORT", port),
+            ("KUBERNETES_PORT_443_TCP_ADDR", host),
+        ]
 
     # --- threads
 
@@ -111,15 +124,23 @@ class Node:
 
     def _register(self) -> None:
         name = self.settings.node
-        labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture(),
-                  "beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": architecture()}
+        labels = {
+            "kubernetes.io/hostname": name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": architecture(),
+            "beta.kubernetes.io/os": "linux",
+            "beta.kubernetes.io/arch": architecture(),
+        }
         try:
             have = self.api.request("GET", f"/api/v1/nodes/{name}")
         except ApiFailure as exc:
             if exc.code != 404:
                 raise
-            have = self.api.request("POST", "/api/v1/nodes", {
-                "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {}})
+            have = self.api.request(
+                "POST",
+                "/api/v1/nodes",
+                {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {}},
+            )
         version = self.cri.call("Version", version="v1")
         runtime = self.cri.call("Status")
         status = node_status(self.settings, version, runtime, have.get("status", {}).get("conditions") or [])
@@ -222,30 +243,65 @@ def _read(path: str) -> str:
 
 def node_status(settings: Settings, version: t.Any, runtime: t.Any, old: list[dict]) -> dict[str, t.Any]:
     """The status of the Node object (fixture node.json), with what this machine is."""
-    memory = next((line.split()[1] for line in _read("/proc/meminfo").splitlines() if line.startswith("MemTotal:")), "0")
+    memory = next(
+        (line.split()[1] for line in _read("/proc/meminfo").splitlines() if line.startswith("MemTotal:")), "0"
+    )
     release = dict(line.split("=", 1) for line in _read("/etc/os-release").splitlines() if "=" in line)
     transitions = {c["type"]: c for c in old}
     ready = all(c.status for c in runtime.status.conditions)
     problems = "; ".join(c.message for c in runtime.status.conditions if not c.status)
-    rows = [("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-            ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-            ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-            ("Ready", "True", "KubeletReady", "kubelet is posting ready status") if ready else
-            ("Ready", "False", "KubeletNotReady", f"container runtime network not ready: {problems}")]
-    conditions = [{"lastHeartbeatTime": now(), "message": message, "reason": reason, "status": status, "type": kind,
-                   "lastTransitionTime": transitions[kind]["lastTransitionTime"]
-                   if transitions.get(kind, {}).get("status") == status else now()} for kind, status, reason, message in rows]
+    rows = [
+        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
+        if ready
+        else ("Ready", "False", "KubeletNotReady", f"container runtime network not ready: {problems}"),
+    ]
+    conditions = [
+        {
+            "lastHeartbeatTime": now(),
+            "message": message,
+            "reason": reason,
+            "status": status,
+            "type": kind,
+            "lastTransitionTime": transitions[kind]["lastTransitionTime"]
+            if transitions.get(kind, {}).get("status") == status
+            else now(),
+        }
+        for kind, status, reason, message in rows
+    ]
     amounts = {"cpu": str(os.cpu_count()), "memory": f"{memory}Ki", "pods": "110"}
     machine = _read("/etc/machine-id")
     return {
-        "addresses": [{"address": settings.address, "type": "InternalIP"}, {"address": settings.node, "type": "Hostname"}],
-        "allocatable": amounts, "capacity": amounts, "conditions": conditions,
+        "addresses": [
+            {"address": settings.address, "type": "InternalIP"},
+            {"address": settings.node, "type": "Hostname"},
+        ],
+        "allocatable": amounts,
+        "capacity": amounts,
+        "conditions": conditions,
         "daemonEndpoints": {"kubeletEndpoint": {"Port": settings.config.get("port", 10250)}},
-        "nodeInfo": {"architecture": architecture(), "bootID": _read("/proc/sys/kernel/random/boot_id"),
-                     "containerRuntimeVersion": f"{version.runtime_name}://{version.runtime_version}",
-                     "kernelVersion": platform.release(), "kubeProxyVersion": "", "kubeletVersion": VERSION,
-                     "machineID": machine, "operatingSystem": "linux",
-                     "osImage": release.get("PRETTY_NAME", "").strip('"'), "systemUUID": machine},
-        "runtimeHandlers": [{"features": {"recursiveReadOnlyMounts": handler.features.recursive_read_only_mounts,
-                                          "userNamespaces": handler.features.user_namespaces}, "name": handler.name}
-                            for handler in runtime.runtime_handlers]}
+        "nodeInfo": {
+            "architecture": architecture(),
+            "bootID": _read("/proc/sys/kernel/random/boot_id"),
+            "containerRuntimeVersion": f"{version.runtime_name}://{version.runtime_version}",
+            "kernelVersion": platform.release(),
+            "kubeProxyVersion": "",
+            "kubeletVersion": VERSION,
+            "machineID": machine,
+            "operatingSystem": "linux",
+            "osImage": release.get("PRETTY_NAME", "").strip('"'),
+            "systemUUID": machine,
+        },
+        "runtimeHandlers": [
+            {
+                "features": {
+                    "recursiveReadOnlyMounts": handler.features.recursive_read_only_mounts,
+                    "userNamespaces": handler.features.user_namespaces,
+                },
+                "name": handler.name,
+            }
+            for handler in runtime.runtime_handlers
+        ],
+    }

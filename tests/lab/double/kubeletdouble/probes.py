@@ -38,12 +38,14 @@ def check(probe: dict, container: dict, address: str, runtime: t.Any, container_
     limit = probe.get("timeoutSeconds", 1)
     if "httpGet" in probe:
         action = probe["httpGet"]
-        url = (f"{action.get('scheme', 'HTTP').lower()}://{action.get('host') or address}:{_port(container, action['port'])}"
-               f"{action.get('path', '/')}")
+        where = f"{action.get('host') or address}:{_port(container, action['port'])}"
+        url = f"{action.get('scheme', 'HTTP').lower()}://{where}{action.get('path', '/')}"
         headers = {entry["name"]: entry["value"] for entry in action.get("httpHeaders") or []}
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            opener.open(urllib.request.Request(url, headers={"User-Agent": "kube-probe/1.36", **headers}), timeout=limit).close()
+            opener.open(
+                urllib.request.Request(url, headers={"User-Agent": "kube-probe/1.36", **headers}), timeout=limit
+            ).close()
         except urllib.error.HTTPError as exc:
             raise ProbeFailure(f"HTTP probe failed with statuscode: {exc.code}") from None
         except OSError as exc:
@@ -56,8 +58,9 @@ def check(probe: dict, container: dict, address: str, runtime: t.Any, container_
             raise ProbeFailure(go_error(exc, *target)) from None
     elif "exec" in probe:
         try:
-            answer = runtime.call("ExecSync", deadline=limit + 5, container_id=container_id, cmd=probe["exec"]["command"],
-                                  timeout=limit)
+            answer = runtime.call(
+                "ExecSync", deadline=limit + 5, container_id=container_id, cmd=probe["exec"]["command"], timeout=limit
+            )
         except CriError as exc:
             raise ProbeFailure(f"command timed out or failed: {exc}") from None
         if answer.exit_code:
@@ -67,9 +70,16 @@ def check(probe: dict, container: dict, address: str, runtime: t.Any, container_
 class Prober(threading.Thread):
     """Probes one container until it is stopped; tells by callbacks."""
 
-    def __init__(self, container: dict, container_id: str, address: str, runtime: t.Any,
-                 changed: t.Callable[[], None], unhealthy: t.Callable[[str, str], None],
-                 restart: t.Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        container: dict,
+        container_id: str,
+        address: str,
+        runtime: t.Any,
+        changed: t.Callable[[], None],
+        unhealthy: t.Callable[[str, str], None],
+        restart: t.Callable[[str], None],
+    ) -> None:
         super().__init__(daemon=True)
         self.container_id = container_id
         self._container, self._address, self._cri = container, address, runtime
@@ -111,7 +121,7 @@ class Prober(threading.Thread):
         if self._stop.is_set():
             return True
         counts[kind] = max(1, counts.get(kind, 0) + 1) if good else min(-1, counts.get(kind, 0) - 1)
-        name = kind[:-len("Probe")].capitalize()
+        name = kind[: -len("Probe")].capitalize()
         if not good:
             self._unhealthy(name, why)
         if good and counts[kind] >= probe.get("successThreshold", 1):

@@ -16,14 +16,30 @@ import threading
 import typing as t
 
 FAULTS = "/run/kubelet-double/faults.json"
-FAULT_NAMES = ("match", "count", "gate", "delay", "hang", "close", "status", "body", "answer_path", "truncate",
-               "replace", "slow_file", "runtime_request_timeout", "cache_unauthorized")
+FAULT_NAMES = (
+    "match",
+    "count",
+    "gate",
+    "delay",
+    "hang",
+    "close",
+    "status",
+    "body",
+    "answer_path",
+    "truncate",
+    "replace",
+    "slow_file",
+    "runtime_request_timeout",
+    "cache_unauthorized",
+)
 
 
 class Settings:
     """Paths, node name and address; ``config`` is the KubeletConfiguration."""
 
-    def __init__(self, node: str, address: str, root: str, config_path: str, endpoint: str, handlers_path: str = FAULTS) -> None:
+    def __init__(
+        self, node: str, address: str, root: str, config_path: str, endpoint: str, handlers_path: str = FAULTS
+    ) -> None:
         self.node = node
         self.address = address
         self.root = root

@@ -31,8 +31,12 @@ def restart_count(status: t.Any) -> int:
 
 
 def terminated(status: t.Any, runtime: str) -> dict[str, t.Any]:
-    result: dict[str, t.Any] = {"containerID": f"{runtime}://{status.id}", "exitCode": status.exit_code,
-                                "finishedAt": moment(status.finished_at), "startedAt": moment(status.started_at)}
+    result: dict[str, t.Any] = {
+        "containerID": f"{runtime}://{status.id}",
+        "exitCode": status.exit_code,
+        "finishedAt": moment(status.finished_at),
+        "startedAt": moment(status.started_at),
+    }
     if status.message:
         result["message"] = status.message
     result["reason"] = status.reason or ("Completed" if status.exit_code == 0 else "Error")
@@ -41,19 +45,39 @@ def terminated(status: t.Any, runtime: str) -> dict[str, t.Any]:
 
 def container_status(container: dict, seen: Seen, runtime: str, default_waiting: str) -> dict[str, t.Any]:
     current = seen.current
-    result: dict[str, t.Any] = {"name": container["name"], "image": container["image"], "imageID": "", "lastState": {},
-                                "ready": seen.ready, "restartCount": 0, "started": seen.started, "state": {}}
+    result: dict[str, t.Any] = {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "lastState": {},
+        "ready": seen.ready,
+        "restartCount": 0,
+        "started": seen.started,
+        "state": {},
+    }
     if current is not None:
-        result.update(containerID=f"{runtime}://{current.id}", image=current.image.image, imageID=current.image_ref,
-                      restartCount=restart_count(current), resources={})
+        result.update(
+            containerID=f"{runtime}://{current.id}",
+            image=current.image.image,
+            imageID=current.image_ref,
+            restartCount=restart_count(current),
+            resources={},
+        )
         if current.HasField("user"):
             user = current.user.linux
-            result["user"] = {"linux": {"gid": user.gid, "supplementalGroups": list(user.supplemental_groups), "uid": user.uid}}
+            result["user"] = {
+                "linux": {"gid": user.gid, "supplementalGroups": list(user.supplemental_groups), "uid": user.uid}
+            }
     if current is not None and current.state == RUNNING:
         result["state"] = {"running": {"startedAt": moment(current.started_at)}}
-        mounts = [{"mountPath": m["mountPath"], "name": m["name"], **({"readOnly": True, "recursiveReadOnly": "Disabled"}
-                                                                      if m.get("readOnly") else {})}
-                  for m in container.get("volumeMounts") or []]
+        mounts = [
+            {
+                "mountPath": m["mountPath"],
+                "name": m["name"],
+                **({"readOnly": True, "recursiveReadOnly": "Disabled"} if m.get("readOnly") else {}),
+            }
+            for m in container.get("volumeMounts") or []
+        ]
         if mounts:
             result["volumeMounts"] = mounts
     elif seen.waiting:
@@ -102,16 +126,22 @@ def conditions(old: list[dict], values: list[tuple[str, bool, str, str]], genera
     for kind, value, reason, message in values:
         text = "True" if value else "False"
         before = have.pop(kind, {})
-        entry: dict[str, t.Any] = {"lastProbeTime": None, "observedGeneration": generation, "status": text, "type": kind,
-                                   "lastTransitionTime": before["lastTransitionTime"] if before.get("status") == text else now}
+        entry: dict[str, t.Any] = {
+            "lastProbeTime": None,
+            "observedGeneration": generation,
+            "status": text,
+            "type": kind,
+            "lastTransitionTime": before["lastTransitionTime"] if before.get("status") == text else now,
+        }
         if reason and not value:
             entry.update(reason=reason, message=message)
         result.append(entry)
     return result + list(have.values())
 
 
-def pod_status(pod: dict, init: list[dict], main: list[dict], sandbox_ready: bool, addresses: list[str], host: str,
-               now: str) -> dict[str, t.Any]:
+def pod_status(
+    pod: dict, init: list[dict], main: list[dict], sandbox_ready: bool, addresses: list[str], host: str, now: str
+) -> dict[str, t.Any]:
     old = pod.get("status") or {}
     generation = pod["metadata"].get("generation", 1)
     state = phase(pod, init, main, old.get("phase", ""))
@@ -124,17 +154,38 @@ def pod_status(pod: dict, init: list[dict], main: list[dict], sandbox_ready: boo
     gates = [g["conditionType"] for g in pod["spec"].get("readinessGates") or []]
     given = {c["type"] for c in old.get("conditions") or [] if c["status"] == "True"}
     open_gates = [gate for gate in gates if gate not in given]
-    values = [("PodReadyToStartContainers", sandbox_ready, "", ""),
-              ("Initialized", initialised, "ContainersNotInitialized", "containers with incomplete status: "
-               f"[{' '.join(s['name'] for s in init if not s['ready'])}]"),
-              ("Ready", ready and not open_gates, why if not ready else "ReadinessGatesNotReady",
-               text if not ready else f'corresponding condition of pod readiness gate "{open_gates[0]}" does not exist.'
-               if open_gates else ""),
-              ("ContainersReady", ready, why, text), ("PodScheduled", True, "", "")]
+    values = [
+        ("PodReadyToStartContainers", sandbox_ready, "", ""),
+        (
+            "Initialized",
+            initialised,
+            "ContainersNotInitialized",
+            f"containers with incomplete status: [{' '.join(s['name'] for s in init if not s['ready'])}]",
+        ),
+        (
+            "Ready",
+            ready and not open_gates,
+            why if not ready else "ReadinessGatesNotReady",
+            text
+            if not ready
+            else f'corresponding condition of pod readiness gate "{open_gates[0]}" does not exist.'
+            if open_gates
+            else "",
+        ),
+        ("ContainersReady", ready, why, text),
+        ("PodScheduled", True, "", ""),
+    ]
     result: dict[str, t.Any] = {
         "conditions": conditions(old.get("conditions") or [], values, generation, now),
-        "containerStatuses": main, "hostIP": host, "hostIPs": [{"ip": host}], "observedGeneration": generation,
-        "phase": state, "qosClass": old.get("qosClass", "BestEffort"), "resources": {}, "startTime": old.get("startTime") or now}
+        "containerStatuses": main,
+        "hostIP": host,
+        "hostIPs": [{"ip": host}],
+        "observedGeneration": generation,
+        "phase": state,
+        "qosClass": old.get("qosClass", "BestEffort"),
+        "resources": {},
+        "startTime": old.get("startTime") or now,
+    }
     if init:
         result["initContainerStatuses"] = init
     if addresses:

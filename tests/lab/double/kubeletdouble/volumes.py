@@ -16,7 +16,7 @@ import typing as t
 
 from kubeletdouble.apiclient import ApiClient, ApiFailure
 from kubeletdouble.settings import Settings
-from kubeletdouble.spec import hostname, quantity
+from kubeletdouble.spec import expand, hostname, quantity
 
 PROPAGATION = {"None": 0, "HostToContainer": 1, "Bidirectional": 2}
 
@@ -28,9 +28,15 @@ class VolumeError(Exception):
 def field(pod: dict, path: str, node_address: str = "") -> str:
     """The downward API's fields."""
     meta, spec = pod["metadata"], pod["spec"]
-    simple = {"metadata.name": meta["name"], "metadata.namespace": meta["namespace"], "metadata.uid": meta["uid"],
-              "spec.nodeName": spec.get("nodeName", ""), "spec.serviceAccountName": spec.get("serviceAccountName", ""),
-              "status.hostIP": node_address, "status.podIP": pod.get("status", {}).get("podIP", "")}
+    simple = {
+        "metadata.name": meta["name"],
+        "metadata.namespace": meta["namespace"],
+        "metadata.uid": meta["uid"],
+        "spec.nodeName": spec.get("nodeName", ""),
+        "spec.serviceAccountName": spec.get("serviceAccountName", ""),
+        "status.hostIP": node_address,
+        "status.podIP": pod.get("status", {}).get("podIP", ""),
+    }
     if path in simple:
         return simple[path]
     for kind in ("labels", "annotations"):
@@ -38,7 +44,7 @@ def field(pod: dict, path: str, node_address: str = "") -> str:
         if path == f"metadata.{kind}":
             return "".join(f'{key}="{value}"\n' for key, value in sorted(have.items()))
         if path.startswith(f"metadata.{kind}['"):
-            return have.get(path[len(f"metadata.{kind}['"):-2], "")
+            return have.get(path[len(f"metadata.{kind}['") : -2], "")
     raise VolumeError(f"unsupported fieldPath: {path}")
 
 
@@ -74,11 +80,18 @@ class Volumes:
     def _token(self, pod: dict, source: dict) -> bytes:
         meta, spec = pod["metadata"], pod["spec"]
         answer = self._api.request(
-            "POST", f"/api/v1/namespaces/{meta['namespace']}/serviceaccounts/{spec['serviceAccountName']}/token", {
-                "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {
+            "POST",
+            f"/api/v1/namespaces/{meta['namespace']}/serviceaccounts/{spec['serviceAccountName']}/token",
+            {
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {
                     "expirationSeconds": source.get("expirationSeconds", 3600),
                     "audiences": [source["audience"]] if source.get("audience") else None,
-                    "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}}})
+                    "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]},
+                },
+            },
+        )
         return answer["status"]["token"].encode()
 
     def _content(self, pod: dict, source: dict) -> dict[str, bytes]:
@@ -86,8 +99,10 @@ class Volumes:
         if "serviceAccountToken" in source:
             return {source["serviceAccountToken"]["path"]: self._token(pod, source["serviceAccountToken"])}
         if "downwardAPI" in source:
-            return {item["path"]: field(pod, item["fieldRef"]["fieldPath"], self._settings.address).encode()
-                    for item in source["downwardAPI"].get("items") or []}
+            return {
+                item["path"]: field(pod, item["fieldRef"]["fieldPath"], self._settings.address).encode()
+                for item in source["downwardAPI"].get("items") or []
+            }
         for kind, name_field in (("configMap", "name"), ("secret", "name"), ("secret", "secretName")):
             if kind in source and source[kind].get(name_field):
                 entry = source[kind]
@@ -106,10 +121,13 @@ class Volumes:
             return self._host_path(volume["hostPath"])
         kind = next((k for k in ("emptyDir", "projected", "configMap", "secret", "downwardAPI") if k in volume), None)
         if kind is None:
-            raise VolumeError(f'volume "{volume["name"]}": the double does not imitate {sorted(set(volume) - {"name"})}')
+            raise VolumeError(
+                f'volume "{volume["name"]}": the double does not imitate {sorted(set(volume) - {"name"})}'
+            )
         plugin = {"emptyDir": "empty-dir", "configMap": "configmap", "downwardAPI": "downward-api"}.get(kind, kind)
-        path = os.path.join(self._settings.pod_directory(pod["metadata"]["uid"]), "volumes", f"kubernetes.io~{plugin}",
-                            volume["name"])
+        path = os.path.join(
+            self._settings.pod_directory(pod["metadata"]["uid"]), "volumes", f"kubernetes.io~{plugin}", volume["name"]
+        )
         if kind == "emptyDir":
             os.makedirs(path, exist_ok=True)
             os.chmod(path, 0o777)
@@ -145,8 +163,14 @@ class Volumes:
                 path = os.path.join(path, sub)
                 if not os.path.exists(path):
                     os.makedirs(path, mode=0o750)
-            result.append({"container_path": mount["mountPath"], "host_path": path, "readonly": bool(mount.get("readOnly")),
-                           "propagation": PROPAGATION[mount.get("mountPropagation", "None")]})
+            result.append(
+                {
+                    "container_path": mount["mountPath"],
+                    "host_path": path,
+                    "readonly": bool(mount.get("readOnly")),
+                    "propagation": PROPAGATION[mount.get("mountPropagation", "None")],
+                }
+            )
         directory = self._settings.pod_directory(pod["metadata"]["uid"])
         if not any(mount["container_path"] == "/etc/hosts" for mount in result):
             result.append({"container_path": "/etc/hosts", "host_path": self._hosts(pod, directory)})
@@ -154,7 +178,9 @@ class Volumes:
         os.makedirs(os.path.dirname(log), mode=0o750, exist_ok=True)
         with open(log, "w", encoding="utf-8"):
             os.chmod(log, 0o666)
-        result.append({"container_path": container.get("terminationMessagePath", "/dev/termination-log"), "host_path": log})
+        result.append(
+            {"container_path": container.get("terminationMessagePath", "/dev/termination-log"), "host_path": log}
+        )
         return result
 
     def _hosts(self, pod: dict, directory: str) -> str:
@@ -164,12 +190,15 @@ class Volumes:
             with open("/etc/hosts", encoding="utf-8") as file:
                 text = "# Kubernetes-managed hosts file (host network).\n" + file.read()
         else:
-            text = ("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-                    "fe00::\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n"
-                    f"{pod.get('status', {}).get('podIP', '')}\t{hostname(pod)}\n")
+            text = (
+                "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+                "fe00::\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n"
+                f"{pod.get('status', {}).get('podIP', '')}\t{hostname(pod)}\n"
+            )
         if spec.get("hostAliases"):
             text += "\n# Entries added by HostAliases.\n" + "".join(
-                f"{alias['ip']}\t" + "\t".join(alias["hostnames"]) + "\n" for alias in spec["hostAliases"])
+                f"{alias['ip']}\t" + "\t".join(alias["hostnames"]) + "\n" for alias in spec["hostAliases"]
+            )
         os.makedirs(directory, exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
@@ -196,8 +225,6 @@ class Volumes:
                     continue
                 value = looked_up
             else:
-                from kubeletdouble.spec import expand
-
                 value = expand(value, found)
             found[entry["name"]] = value
         return list(found.items())
@@ -215,7 +242,9 @@ class Volumes:
         if reference["key"] not in data:
             if reference.get("optional"):
                 return None
-            raise VolumeError(f"couldn't find key {reference['key']} in {kind} {pod['metadata']['namespace']}/{reference['name']}")
+            raise VolumeError(
+                f"couldn't find key {reference['key']} in {kind} {pod['metadata']['namespace']}/{reference['name']}"
+            )
         return data[reference["key"]].decode()
 
 

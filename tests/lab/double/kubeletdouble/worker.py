@@ -109,7 +109,9 @@ class Worker(threading.Thread):
                 self._ensure_container(pod, container, current, policy)
             return
         for container in pod["spec"]["containers"]:
-            self._ensure_container(pod, container, newest.get(container["name"]), pod["spec"].get("restartPolicy", "Always"))
+            self._ensure_container(
+                pod, container, newest.get(container["name"]), pod["spec"].get("restartPolicy", "Always")
+            )
 
     def _ensure_sandbox(self, pod: dict) -> None:
         uid = pod["metadata"]["uid"]
@@ -161,8 +163,9 @@ class Worker(threading.Thread):
                     self._waiting.pop(name, None)
                     self._probe(pod, container, current)
                     return
-                self._node.events.record(pod, "Normal", "Killing", f"Container {name} definition changed, will be restarted",
-                                         container)
+                self._node.events.record(
+                    pod, "Normal", "Killing", f"Container {name} definition changed, will be restarted", container
+                )
                 self._end_probe(name)
                 self._node.cri.stop(current.id, pod["spec"].get("terminationGracePeriodSeconds", 30))
                 current = self._node.cri.status(current.id)
@@ -186,11 +189,14 @@ class Worker(threading.Thread):
             self._backoff.failed(name)
             return False
         full = f"{meta['name']}_{meta['namespace']}({meta['uid']})"
-        self._waiting[name] = {"reason": "CrashLoopBackOff", "message": f"back-off {self._backoff.delay(name):.0f}s "
-                               f"restarting failed container={name} pod={full}"}
+        self._waiting[name] = {
+            "reason": "CrashLoopBackOff",
+            "message": f"back-off {self._backoff.delay(name):.0f}s restarting failed container={name} pod={full}",
+        }
         self._hold[name] = time.monotonic() + self._backoff.left(name, current.finished_at / 1e9)
-        self._node.events.record(pod, "Warning", "BackOff", f"Back-off restarting failed container {name} in pod {full}",
-                                 container)
+        self._node.events.record(
+            pod, "Warning", "BackOff", f"Back-off restarting failed container {name} in pod {full}", container
+        )
         return True
 
     def _start(self, pod: dict, container: dict, attempt: int) -> None:
@@ -206,15 +212,25 @@ class Worker(threading.Thread):
         try:
             details = {"uid": image.uid.value if image.HasField("uid") else None, "username": image.username}
             config = specs.container_config(
-                seen, container, attempt, image.id, details, self._node.volumes.mounts(seen, container, self._volumes or {}),
-                self._node.volumes.environment(seen, container, self._node.service_environment()))
+                seen,
+                container,
+                attempt,
+                image.id,
+                details,
+                self._node.volumes.mounts(seen, container, self._volumes or {}),
+                self._node.volumes.environment(seen, container, self._node.service_environment()),
+            )
         except (specs.SpecError, VolumeError) as exc:
             self._failed(pod, container, "CreateContainerConfigError", str(exc))
             return
         os.makedirs(os.path.join(specs.log_directory(pod["metadata"]), name), mode=0o755, exist_ok=True)
         try:
-            made = runtime.call("CreateContainer", pod_sandbox_id=sandbox.id, config=config,
-                                sandbox_config=self._sandbox_config(pod, sandbox.metadata.attempt))
+            made = runtime.call(
+                "CreateContainer",
+                pod_sandbox_id=sandbox.id,
+                config=config,
+                sandbox_config=self._sandbox_config(pod, sandbox.metadata.attempt),
+            )
         except CriError as exc:
             self._failed(pod, container, "CreateContainerError", exc.desc)
             return
@@ -259,14 +275,18 @@ class Worker(threading.Thread):
             self._node.events.record(pod, "Warning", "Unhealthy", f"{kind} probe failed: {why}", container)
 
         def restart(kind: str) -> None:
-            self._node.events.record(pod, "Normal", "Killing", f"Container {name} failed {kind}, will be restarted", container)
+            self._node.events.record(
+                pod, "Normal", "Killing", f"Container {name} failed {kind}, will be restarted", container
+            )
             try:
                 self._node.cri.stop(current.id, pod["spec"].get("terminationGracePeriodSeconds", 30))
             except CriError as exc:
                 self._node.log(f"{self.name}: {exc}")
             self.poke()
 
-        prober = self._probers[name] = Prober(container, current.id, address, self._node.cri, self.poke, unhealthy, restart)
+        prober = self._probers[name] = Prober(
+            container, current.id, address, self._node.cri, self.poke, unhealthy, restart
+        )
         prober.start()
 
     def _end_probe(self, name: str) -> None:
@@ -298,7 +318,9 @@ class Worker(threading.Thread):
                 if field == "initContainers" and container.get("restartPolicy") != "Always":
                     ready = current is not None and current.state == statuses.EXITED and current.exit_code == 0
                 waiting = None if running else self._waiting.get(name)
-                result[name] = statuses.Seen(current, previous, waiting, ready, running and (prober is None or prober.started))
+                result[name] = statuses.Seen(
+                    current, previous, waiting, ready, running and (prober is None or prober.started)
+                )
         return result
 
     def _report(self, pod: dict) -> dict:
@@ -309,13 +331,26 @@ class Worker(threading.Thread):
         init = [statuses.container_status(c, seen[c["name"]], runtime, "PodInitializing") for c in init_specs]
         main = [statuses.container_status(c, seen[c["name"]], runtime, default) for c in pod["spec"]["containers"]]
         address = self._address(pod)
-        wanted = statuses.pod_status(pod, init, main, self._sandbox is not None and self._sandbox.state == 0,
-                                     [address] if address else [], self._node.settings.address, now())
+        wanted = statuses.pod_status(
+            pod,
+            init,
+            main,
+            self._sandbox is not None and self._sandbox.state == 0,
+            [address] if address else [],
+            self._node.settings.address,
+            now(),
+        )
         if wanted != pod.get("status"):
             meta = pod["metadata"]
-            body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": meta["name"], "namespace": meta["namespace"],
-                                                                   "uid": meta["uid"]}, "status": wanted}
-            fresh = self._node.api.request("PUT", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status", body)
+            body = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+                "status": wanted,
+            }
+            fresh = self._node.api.request(
+                "PUT", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status", body
+            )
             with self._lock:
                 if int(fresh["metadata"]["resourceVersion"]) >= int(self._pod["metadata"]["resourceVersion"]):
                     self._pod = fresh
@@ -330,10 +365,15 @@ class Worker(threading.Thread):
         for item in self._all(pod):
             if item.state == statuses.RUNNING:
                 container = {"name": item.metadata.name}
-                match = [c for f in ("containers", "initContainers") for c in pod["spec"].get(f) or []
-                         if c["name"] == item.metadata.name]
-                self._node.events.record(pod, "Normal", "Killing", f"Stopping container {container['name']}",
-                                         match[0] if match else None)
+                match = [
+                    c
+                    for f in ("containers", "initContainers")
+                    for c in pod["spec"].get(f) or []
+                    if c["name"] == item.metadata.name
+                ]
+                self._node.events.record(
+                    pod, "Normal", "Killing", f"Stopping container {container['name']}", match[0] if match else None
+                )
                 threads.append(threading.Thread(target=self._stop_one, args=(item.id, grace), daemon=True))
         for thread in threads:
             thread.start()
@@ -364,8 +404,16 @@ class Worker(threading.Thread):
         self._remove(pod)
         if not self._gone:
             try:
-                self._node.api.request("DELETE", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", {
-                    "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0, "preconditions": {"uid": meta["uid"]}})
+                self._node.api.request(
+                    "DELETE",
+                    f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}",
+                    {
+                        "apiVersion": "v1",
+                        "kind": "DeleteOptions",
+                        "gracePeriodSeconds": 0,
+                        "preconditions": {"uid": meta["uid"]},
+                    },
+                )
             except ApiFailure as exc:
                 if exc.code not in (404, 409):
                     raise
