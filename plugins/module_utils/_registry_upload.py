@@ -154,7 +154,8 @@ class BlobUpload:
             if answer.status == 400 and "DIGEST_INVALID" in error_text(answer):
                 raise RegistryError(
                     "digest mismatch: registry %s received something else than was sent (%s, %d bytes): %s. "
-                    "Nothing was tagged; run it again, and if it happens again look for a proxy in between or a fault of the registry's storage"
+                    "Nothing was tagged; run it again, and if it happens again look for a proxy in between "
+                    "or a fault of the registry's storage"
                     % (self._registry.host, digest, self.offset, error_text(answer)),
                     http_status=answer.status,
                 )
@@ -332,7 +333,7 @@ def _tail(blocks: t.Iterable[bytes], skip: int) -> t.Iterator[t.Any]:
 
 
 def _position(header: t.Optional[str], default: int) -> int:
-    """How many bytes the registry has, from a Range header: C(0-99) is 100, and C(0-0) nothing (nobody sends one byte)."""
+    """How many bytes the registry has, from a Range header: C(0-99) is 100, C(0-0) nothing (nobody sends one byte)."""
     match = _RANGE.fullmatch(header.strip()) if header else None
     if not match:
         return default

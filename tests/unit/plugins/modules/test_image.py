@@ -52,8 +52,10 @@ def run(**params):
     return json.loads(out.splitlines()[-1])
 
 
-def to(fake, **params):
-    return dict({"src": SRC, "name": fake.host + "/team/app:1", "plain_http": True, "retries": 0}, **params)
+def to(fake, **changes):
+    params = {"src": SRC, "name": fake.host + "/team/app:1", "plain_http": True, "retries": 0}
+    params.update(changes)
+    return params
 
 
 def test_check_run_and_again():
