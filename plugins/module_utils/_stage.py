@@ -256,6 +256,11 @@ def finish(root: str, entry: Entry, state: str, status: Document) -> Entry:
     return moved
 
 
+def finish_now(root: str, entry: Entry, state: str, status: Document) -> Entry:
+    """C(finish), at this time."""
+    return finish(root, entry, state, dict(status, finished_at=time.time()))
+
+
 def remove(entry: Entry) -> None:
     """Remove an entry altogether."""
     shutil.rmtree(entry.path)

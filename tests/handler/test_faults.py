@@ -109,7 +109,7 @@ def test_killed_at_every_step(traced: Node, command: str) -> None:
             break
         assert steps(node) == step, error
         discard(node, identity)
-        assert node.leftovers(identity) == "", "killed at step %d" % step
+        wait(lambda: not node.leftovers(identity), 10, "the clean-up after a kill at step %d: %s" % (step, node.leftovers(identity)))
         node.run("rm -f %s/plan.json" % THERE)
         state, status = node.entries()[entry]
         began = node.run("grep -l '\"started\": true' %s/*/%s/claim.json || true" % (STAGING, entry)).strip()

@@ -29,10 +29,12 @@ def write(name: str, text: str) -> None:
 def install(kill_at: int) -> None:
     """Count side effects; die at one of them. An open for writing counts too."""
     steps = [0]
+    handler = os.getpid()
 
     def hook(event: str, arguments: tuple) -> None:
         writing = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if steps[0] != kill_at and (event in EFFECTS or writing):
+        # The guardian is a child with the same hook.
+        if os.getpid() == handler and steps[0] != kill_at and (event in EFFECTS or writing):
             if writing and "pycache" in str(arguments[0]):
                 return
             if event == "open" and str(arguments[0]).startswith(HERE):

@@ -70,7 +70,7 @@ def _entitled(entry: stage.Entry, container_id: str, config: Settings) -> t.Opti
     if entry.state == stage.CLAIMED:
         if claim.get("started"):
             # It ran, and its handler was killed before it could write that down. Never again.
-            stage.finish(root, entry, stage.DONE, dict(stage.status_of(entry), outcome="restored", finished_at=time.time()))
+            stage.finish_now(root, entry, stage.DONE, dict(stage.status_of(entry), outcome="restored"))
             return None
         if stage.in_use(entry):
             raise RestoreError("restore %s is already claimed by the container %s" % (entry.id, claim.get("container_id")))
@@ -86,7 +86,7 @@ def _entitled(entry: stage.Entry, container_id: str, config: Settings) -> t.Opti
     if attempt > MAX_ATTEMPTS:
         reason = "restore %s was interrupted %d times" % (entry.id, attempt - 1)
         state = stage.FAILED if entry.policy == "fail" else stage.DONE
-        stage.finish(root, entry, state, dict(stage.status_of(entry), outcome="failed", reason=reason, finished_at=time.time()))
+        stage.finish_now(root, entry, state, dict(stage.status_of(entry), outcome="failed", reason=reason))
         if state == stage.FAILED:
             raise RestoreError(reason)
         return None

@@ -11,6 +11,7 @@ import time
 
 import bundle
 import choose
+import guardian
 import marker
 import processes
 import report
@@ -43,11 +44,12 @@ def _restore(call: Call, config: Settings, spec: bundle.Spec, target: stage.Targ
     }
     began = time.monotonic()
     try:
-        marker.write(config, call, spec, entry)
-        stage.write_json(os.path.join(entry.path, stage.STATUS_FILE), status)
-        status.update(work.run())
-        status.update(outcome="held", seconds=round(time.monotonic() - began, 3))
-        stage.write_json(os.path.join(entry.path, stage.STATUS_FILE), status)
+        with guardian.watching(config, entry, call.container_id):
+            marker.write(config, call, spec, entry)
+            stage.write_json(os.path.join(entry.path, stage.STATUS_FILE), status)
+            status.update(work.run())
+            status.update(outcome="held", seconds=round(time.monotonic() - began, 3))
+            stage.write_json(os.path.join(entry.path, stage.STATUS_FILE), status)
     except BaseException as exc:
         marker.discard(config, call.container_id)
         return _failed(call, config, entry, status, exc, work)
@@ -60,13 +62,13 @@ def _restore(call: Call, config: Settings, spec: bundle.Spec, target: stage.Targ
 def _failed(call: Call, config: Settings, entry: stage.Entry, status: stage.Document, exc: BaseException, work: restore.Work) -> int:
     reason = exc.msg if isinstance(exc, CheckpointError) else "%s: %s" % (type(exc).__name__, exc)
     status.update(
-        outcome="failed", reason=reason, finished_at=time.time(), cold_start=entry.policy == "cold_start",
+        outcome="failed", reason=reason, cold_start=entry.policy == "cold_start",
         criu_errors=report.criu_errors(work.log), diagnosis=getattr(exc, "details", {}).get("diagnosis", []),
     )
     with contextlib.suppress(OSError):
         os.replace(work.log, os.path.join(entry.path, "restore.log"))
     with stage.locked(config.staging):
-        stage.finish(config.staging, entry, stage.FAILED if entry.policy == "fail" else stage.DONE, status)
+        stage.finish_now(config.staging, entry, stage.FAILED if entry.policy == "fail" else stage.DONE, status)
     if not isinstance(exc, Exception):
         raise exc
     what = "%s/%s/%s could not be restored (restore %s): %s" % (status["namespace"], status["pod"], status["container"], entry.id, reason)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 
+import guardian
 import marker
 import processes
 import report
@@ -50,9 +51,9 @@ def _start(call: Call, config: Settings) -> int:
         raise RestoreError("cannot start the restored container %s: it has ended, or its restore was not completed" % call.container_id)
     stage.mark_started(entry)
     count = processes.proceed(pid, status.get("keep_stopped") or [])
-    status.update(outcome="restored", started_at=time.time(), finished_at=time.time())
+    status.update(outcome="restored", started_at=time.time())
     with stage.locked(config.staging):
-        stage.finish(config.staging, entry, stage.DONE, status)
+        stage.finish_now(config.staging, entry, stage.DONE, status)
     marker.remove(config, call.container_id)
     report.journal("started %s/%s/%s: %d restored processes go on (restore %s, container %s)" % (
         status.get("namespace"), status.get("pod"), status.get("container"), count, entry.id, call.container_id))
@@ -65,22 +66,9 @@ def _delete(call: Call, config: Settings) -> int:
     marker.kill(marker.read(config, call.container_id))
     answer = processes.run([config.runc, *call.argv], 60.0)
     if entry is not None:
-        _release(config, entry, call.container_id)
+        guardian.release(config, entry.id, call.container_id)
     marker.remove(config, call.container_id)
     return answer
-
-
-def _release(config: Settings, entry: stage.Entry, container_id: str) -> None:
-    with stage.locked(config.staging):
-        claim = stage.claim_of(entry)
-        if claim.get("container_id") != container_id or stage.claimer_lives(claim):
-            return
-        if claim.get("started"):
-            stage.finish(config.staging, entry, stage.DONE, dict(stage.status_of(entry), outcome="restored", finished_at=time.time()))
-            return
-        stage.write_json(os.path.join(entry.path, stage.STATUS_FILE), dict(stage.status_of(entry), outcome="released"))
-        stage.move(config.staging, entry, stage.STAGED)
-    report.journal("container %s was deleted before it was started; restore %s waits for its pod again" % (container_id, entry.id))
 
 
 def _write_all(handle: int, data: bytes) -> None:
