@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from kubeletdouble.apiclient import ApiClient, ApiFailure
 from kubeletdouble.events import Events, now
 from kubeletdouble.images import Images
 from kubeletdouble.settings import Settings
+from kubeletdouble.spec import log_directory
 from kubeletdouble.volumes import Volumes
 from kubeletdouble.worker import Worker
 
@@ -224,6 +226,8 @@ class Node:
             for sandbox in self.cri.sandboxes(label_selector=labels):
                 self.cri.call("StopPodSandbox", pod_sandbox_id=sandbox.id)
                 self.cri.call("RemovePodSandbox", pod_sandbox_id=sandbox.id)
+                known = {field: getattr(sandbox.metadata, field) for field in ("namespace", "name", "uid")}
+                shutil.rmtree(log_directory(known), ignore_errors=True)
         except CriError as exc:
             self.log(f"orphan {uid}: {exc}")
         self.volumes.remove(uid)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 import threading
 import time
 import typing as t
@@ -132,8 +133,6 @@ class Worker(threading.Thread):
         except (CriError, ApiFailure) as exc:
             self._node.events.record(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {exc}")
             raise
-        for old in known:
-            self._quiet("RemovePodSandbox", pod_sandbox_id=old.id)
         self._sandbox = self._node.cri.call("PodSandboxStatus", pod_sandbox_id=made.pod_sandbox_id).status
 
     def _sandbox_config(self, pod: dict, attempt: int) -> dict:
@@ -252,7 +251,7 @@ class Worker(threading.Thread):
             self._hold[container["name"]] = time.monotonic() + RESYNC_SECONDS
 
     def _tidy(self, pod: dict) -> None:
-        """Keep one dead container of each name."""
+        """Keep one dead container of each name, and of old sandboxes those that such a container is in."""
         dead: dict[str, list[t.Any]] = {}
         for item in self._all(pod):
             if item.state == statuses.EXITED:
@@ -260,6 +259,10 @@ class Worker(threading.Thread):
         for items in dead.values():
             for old in sorted(items, key=lambda item: item.created_at)[:-1]:
                 self._quiet("RemoveContainer", container_id=old.id)
+        used = {item.pod_sandbox_id for item in self._all(pod)}
+        for old in self._node.cri.sandboxes(label_selector={"io.kubernetes.pod.uid": pod["metadata"]["uid"]}):
+            if old.state != 0 and old.id not in used:
+                self._quiet("RemovePodSandbox", pod_sandbox_id=old.id)
 
     # --- probes
 
@@ -429,7 +432,7 @@ class Worker(threading.Thread):
             self._quiet("StopPodSandbox", pod_sandbox_id=sandbox.id)
             self._node.cri.call("RemovePodSandbox", pod_sandbox_id=sandbox.id)
         self._node.volumes.remove(uid)
-        remove_tree(specs.log_directory(pod["metadata"]))
+        shutil.rmtree(specs.log_directory(pod["metadata"]), ignore_errors=True)
         remove_cgroups(specs.cgroup_parent(pod, False))
 
     def _quiet(self, method: str, **fields: t.Any) -> None:
@@ -439,22 +442,11 @@ class Worker(threading.Thread):
             self._node.log(f"{self.name}: {method}: {exc}")
 
 
-def remove_tree(path: str) -> None:
-    for root, directories, files in os.walk(path, topdown=False):
-        for name in files:
-            os.unlink(os.path.join(root, name))
-        for name in directories:
-            os.rmdir(os.path.join(root, name))
-    if os.path.isdir(path):
-        os.rmdir(path)
-
-
 def remove_cgroups(parent: str) -> None:
-    """The pod's empty cgroup in every hierarchy, where the runtime may see others than we do (LAB.md)."""
+    """The pod's empty cgroups in every hierarchy, where the runtime may see others than we do (LAB.md)."""
     for base in ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*"), *glob.glob("/run/cgv1/*")):
-        path = base + parent
-        if os.path.isdir(path):
+        for directory, _directories, _files in os.walk(base + parent, topdown=False):
             try:
-                os.rmdir(path)
+                os.rmdir(directory)
             except OSError:
-                pass
+                pass  # still in use, or no cgroup of ours
