@@ -28,8 +28,8 @@ import urllib.request
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from apidouble import auth, bootstrap, controllers, pki  # noqa: E402
-from apidouble.http import ApiHandler, App  # noqa: E402
 from apidouble.resources import Discovery  # noqa: E402
+from apidouble.server import ApiHandler, App  # noqa: E402
 from apidouble.store import Key, Store  # noqa: E402
 from httpsd import TlsServer, server_context  # noqa: E402
 

@@ -28,7 +28,7 @@ from apidouble import controllers, pki  # noqa: E402
 from kubeletdouble.access import Access  # noqa: E402
 from kubeletdouble.apiclient import ApiClient  # noqa: E402
 from kubeletdouble.checkpoints import Checkpoints  # noqa: E402
-from kubeletdouble.http import App, KubeletHandler  # noqa: E402
+from kubeletdouble.server import App, KubeletHandler  # noqa: E402
 from kubeletdouble.settings import Settings  # noqa: E402
 
 NODE = "node1"

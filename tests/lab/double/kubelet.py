@@ -24,8 +24,8 @@ from httpsd import TlsServer, server_context  # noqa: E402
 from kubeletdouble.access import Access  # noqa: E402
 from kubeletdouble.apiclient import ApiClient  # noqa: E402
 from kubeletdouble.checkpoints import Checkpoints  # noqa: E402
-from kubeletdouble.http import App, KubeletHandler  # noqa: E402
 from kubeletdouble.node import Node  # noqa: E402
+from kubeletdouble.server import App, KubeletHandler  # noqa: E402
 from kubeletdouble.settings import FAULTS, Settings  # noqa: E402
 
 

@@ -185,7 +185,7 @@ def test_status_of_a_restore_that_failed_is_the_real_kubelets() -> None:
     assert made == recorded
     whole = status.pod_status(FAILED, [], [made], True, ["10.244.2.3"], "10.210.0.12", "2026-11-21T12:31:13Z")
     wanted = {**FAILED["status"], "resources": {}}
-    assert {key: value for key, value in whole.items()} == wanted
+    assert whole == wanted
 
 
 @pytest.mark.parametrize(
