@@ -14,7 +14,8 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig file where the module runs, or its content as a dictionary.
-      - Without O(kubeconfig), O(context) and O(host), the configuration of the pod that the module runs in is tried, then
+      - Without O(kubeconfig), O(context) and O(host), the configuration of the pod that the module runs in is tried,
+        then
         C(~/.kube/config).
       - Can also be given as E(K8S_AUTH_KUBECONFIG).
     type: raw
@@ -80,6 +81,7 @@ requirements:
   - kubernetes >= 24.2.0 (Python library), where the module runs
   - Python >= 3.10, where the module runs
 notes:
-  - The options that reach the Kubernetes API have the names and environment variables of P(kubernetes.core.k8s#module), so that one
+  - The options that reach the Kubernetes API have the names and environment variables of P(kubernetes.core.k8s#module),
+    so that one
     C(module_defaults) serves both collections.
 """

@@ -22,7 +22,8 @@ options:
     required: true
   where:
     description:
-      - Look only for messages of this origin. An answer of the kubelet quotes everybody below it, so leave this away for those.
+      - Look only for messages of this origin. An answer of the kubelet quotes everybody below it, so leave this away
+        for those.
     type: string
     choices: [kubelet, containerd, cri-o, runtime, dump, restore, any]
     default: any
@@ -58,7 +59,8 @@ _value:
       sample: tcp-established
     kind:
       description:
-        - V(cause) names a root, V(context) something that often only accompanies one, V(wrapper) a message that merely passes another
+        - V(cause) names a root, V(context) something that often only accompanies one, V(wrapper) a message that merely
+          passes another
           one on.
       type: str
       sample: cause

@@ -12,7 +12,10 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import DeadlineError, RuntimeToolError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    DeadlineError,
+    RuntimeToolError,
+)
 
 Run = t.Callable[[t.Sequence[str], float], t.Tuple[int, str, str]]
 Find = t.Callable[[str], t.Optional[str]]
@@ -38,10 +41,15 @@ class CommandRunner:
     def run(self, argv: t.Sequence[str], timeout: float) -> t.Tuple[int, str, str]:
         """Run argv (no shell); DeadlineError when it takes longer than timeout seconds."""
         if not self._limiter:
-            raise RuntimeToolError("'timeout' (coreutils) is not installed, and without it no command can be given a deadline: install coreutils")
+            raise RuntimeToolError(
+                "'timeout' (coreutils) is not installed, and without it no command can be given a deadline: install "
+                "coreutils"
+            )
         limited = [self._limiter, "--kill-after=5", "%.3f" % timeout] + list(argv)
         started = time.monotonic()
         rc, out, err = self._module.run_command(limited, check_rc=False, environ_update={"LC_ALL": "C", "LANG": "C"})
         if rc in _TIMED_OUT and time.monotonic() - started >= timeout:
-            raise DeadlineError("'%s' did not finish within %g s and was ended" % (" ".join(argv[:4]), timeout), argv=list(argv))
+            raise DeadlineError(
+                "'%s' did not finish within %g s and was ended" % (" ".join(argv[:4]), timeout), argv=list(argv)
+            )
         return rc, out, err

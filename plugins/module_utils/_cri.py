@@ -15,7 +15,10 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import Find, Run
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError, RuntimeToolError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    InputError,
+    RuntimeToolError,
+)
 
 CONTAINERD = "containerd"
 CRIO = "cri-o"
@@ -122,7 +125,9 @@ def parse_inspect(document: t.Mapping[str, t.Any]) -> Container:
     status = document.get("status") or {}
     info = document.get("info") or {}
     if not isinstance(info, dict) or not status.get("id"):
-        raise RuntimeToolError("'crictl inspect' answered without 'status' or 'info'; is this crictl as old as the runtime's API?")
+        raise RuntimeToolError(
+            "'crictl inspect' answered without 'status' or 'info'; is this crictl as old as the runtime's API?"
+        )
     annotations = status.get("annotations") or {}
     spec_annotations = (info.get("runtimeSpec") or {}).get("annotations") or {}
     engine = CRIO if spec_annotations.get("io.container.manager") == "cri-o" or "restored" in info else CONTAINERD
@@ -147,7 +152,7 @@ def parse_inspect(document: t.Mapping[str, t.Any]) -> Container:
         checkpointed_at=checkpointed_at,
         checkpoint_image=annotations.get("checkpointImage") or None,
         mounts=tuple(mount.get("containerPath") or "" for mount in status.get("mounts") or []),
-        **_common(status)
+        **_common(status),
     )
 
 
@@ -247,7 +252,11 @@ class Cri:
     ) -> t.List[Container]:
         """Containers of this node, newest attempt first; also those that do not run."""
         argv = ["ps", "-a", "-o", "json"]
-        wanted = (("io.kubernetes.pod.namespace", namespace), ("io.kubernetes.pod.name", pod), ("io.kubernetes.container.name", name))
+        wanted = (
+            ("io.kubernetes.pod.namespace", namespace),
+            ("io.kubernetes.pod.name", pod),
+            ("io.kubernetes.container.name", name),
+        )
         for label, value in wanted:
             if value is not None:
                 argv += ["--label", "%s=%s" % (label, value)]
@@ -276,7 +285,11 @@ class Cri:
         """The local image with that reference: {id, repoTags, repoDigests, …}; None when it is not on this node."""
         for entry in self._crictl_json(["images", "-o", "json"]).get("images") or []:
             image_id = str(entry.get("id"))
-            names = [image_id, "sha256:" + image_id] + list(entry.get("repoTags") or []) + list(entry.get("repoDigests") or [])
+            names = (
+                [image_id, "sha256:" + image_id]
+                + list(entry.get("repoTags") or [])
+                + list(entry.get("repoDigests") or [])
+            )
             if reference in names:
                 return entry
         return None
@@ -294,13 +307,13 @@ class Cri:
         self._crictl(["checkpoint", "--export=%s" % export_path, container_id], timeout)
         return export_path
 
-    # -- a container left paused by a failed checkpoint ---------------------------------------------------------------
+    # -- a container left paused by a failed checkpoint --------------------------------------------------------------
 
     def _ctr(self, arguments: t.Sequence[str]) -> t.Tuple[int, str, str]:
         argv = [self._tool("ctr", "to see and repair a paused container (it comes with containerd)")]
         endpoint = self.endpoint
         if endpoint and endpoint.startswith("unix://"):
-            argv += ["--address", endpoint[len("unix://"):]]
+            argv += ["--address", endpoint[len("unix://") :]]
         return self._run(argv + ["--namespace", "k8s.io"] + list(arguments), _CALL_TIMEOUT)
 
     def _crio_runtime(self, container_id: str) -> t.Tuple[t.List[str], str]:
@@ -318,7 +331,8 @@ class Cri:
                     raise RuntimeToolError("'%s state' did not answer a JSON object: %r" % (name, out[:200])) from exc
             tried.append("%s: %s" % (name, err.strip() or "exit status %d" % rc))
         raise RuntimeToolError(
-            "no OCI runtime of this node knows the container %s (%s)" % (container_id, "; ".join(tried) or "neither runc nor crun is installed")
+            "no OCI runtime of this node knows the container %s (%s)"
+            % (container_id, "; ".join(tried) or "neither runc nor crun is installed")
         )
 
     def paused(self, container: Container) -> bool:

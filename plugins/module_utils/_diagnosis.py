@@ -60,7 +60,9 @@ def _unknown(line: str) -> t.Dict[str, t.Any]:
     }
 
 
-def _candidates(text: str, where: t.Optional[str], engine: t.Optional[str]) -> t.List[t.Tuple[Row, str, t.Pattern[str]]]:
+def _candidates(
+    text: str, where: t.Optional[str], engine: t.Optional[str]
+) -> t.List[t.Tuple[Row, str, t.Pattern[str]]]:
     """The patterns whose fixed parts occur somewhere in the text at all: logs are long, findings are few."""
     found = []
     for row, expressions in _COMPILED:
@@ -69,7 +71,11 @@ def _candidates(text: str, where: t.Optional[str], engine: t.Optional[str]) -> t
             continue
         if engine is not None and engines and engine not in engines:
             continue
-        found += [(row, pattern, expression) for pattern, expression in expressions if all(part in text for part in pattern.split(GAP))]
+        found += [
+            (row, pattern, expression)
+            for pattern, expression in expressions
+            if all(part in text for part in pattern.split(GAP))
+        ]
     return found
 
 

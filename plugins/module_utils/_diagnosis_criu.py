@@ -8,7 +8,11 @@ PRIVATE to the collection. Data only; C(_diagnosis) searches it. Sources of the 
 
 from __future__ import annotations
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis_row import CONTEXT, WRAPPER, Row
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis_row import (
+    CONTEXT,
+    WRAPPER,
+    Row,
+)
 
 DUMP = ("dump",)
 RESTORE = ("restore",)

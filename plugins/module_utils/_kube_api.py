@@ -32,8 +32,22 @@ except ImportError:
 
 MINIMUM = "24.2.0"
 _BODY_MAX = 2000
-_SECRET_KEYS = ("token", "password", "client-key-data", "client-certificate-data", "id-token", "refresh-token", "client-secret")
-_PLURALS = {"Pod": "pods", "Node": "nodes", "Event": "events", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
+_SECRET_KEYS = (
+    "token",
+    "password",
+    "client-key-data",
+    "client-certificate-data",
+    "id-token",
+    "refresh-token",
+    "client-secret",
+)
+_PLURALS = {
+    "Pod": "pods",
+    "Node": "nodes",
+    "Event": "events",
+    "ReplicaSet": "replicasets",
+    "StatefulSet": "statefulsets",
+}
 
 Object = t.Dict[str, t.Any]
 
@@ -59,7 +73,9 @@ def secrets_of(params: t.Mapping[str, t.Any]) -> t.Set[str]:
 def load_configuration(params: t.Mapping[str, t.Any]) -> t.Any:
     """The library's configuration: explicit options over the kubeconfig over the pod this runs in."""
     configuration = kubernetes.client.Configuration()
-    credentials = params.get("api_key") or (params.get("username") and params.get("password")) or params.get("client_cert")
+    credentials = (
+        params.get("api_key") or (params.get("username") and params.get("password")) or params.get("client_cert")
+    )
     if not (params.get("host") and credentials):
         _load(params, configuration)
     if params.get("host"):
@@ -100,9 +116,14 @@ def _load(params: t.Mapping[str, t.Any], configuration: t.Any) -> None:
             except kubernetes.config.ConfigException:
                 kubernetes.config.load_kube_config(**common)
     except (kubernetes.config.ConfigException, OSError, ValueError, TypeError) as exc:
-        where = "the kubeconfig given as a dictionary" if isinstance(kubeconfig, dict) else "kubeconfig %s" % (kubeconfig or "~/.kube/config")
+        where = (
+            "the kubeconfig given as a dictionary"
+            if isinstance(kubeconfig, dict)
+            else "kubeconfig %s" % (kubeconfig or "~/.kube/config")
+        )
         raise InputError(
-            "%s cannot be used to reach the Kubernetes API (%s): give kubeconfig and context, or host with api_key or a "
+            "%s cannot be used to reach the Kubernetes API (%s): give kubeconfig and context, or host with api_key or "
+            "a "
             "client certificate" % (where, scrub(str(exc), secrets_of(params)))
         ) from exc
 
@@ -117,11 +138,15 @@ def connect(params: t.Mapping[str, t.Any], cache_dir: str) -> KubeApi:
         # The library's headers are a dictionary; a header may be repeated by joining its values with a comma only where
         # the server splits them, which the API server does not do here.
         if len(params["impersonate_groups"]) > 1:
-            raise InputError("the kubernetes library can impersonate one group at a time, not %d" % len(params["impersonate_groups"]))
+            raise InputError(
+                "the kubernetes library can impersonate one group at a time, not %d" % len(params["impersonate_groups"])
+            )
         client.set_default_header("Impersonate-Group", params["impersonate_groups"][0])
     secrets = secrets_of(params)
     try:
-        dynamic = kubernetes.dynamic.DynamicClient(client, cache_file=os.path.join(cache_dir, "kube-api-discovery.json"))
+        dynamic = kubernetes.dynamic.DynamicClient(
+            client, cache_file=os.path.join(cache_dir, "kube-api-discovery.json")
+        )
     except Exception as exc:  # the library's own and urllib3's errors share no base
         raise _translate("reach the API server at %s" % configuration.host, exc, secrets) from exc
     return KubeApi(dynamic, secrets)
@@ -155,7 +180,9 @@ def _translate(what: str, exc: Exception, secrets: t.Iterable[str], rule: str = 
             401: " The credentials were not accepted: is the token or certificate expired, is this the right cluster?",
             403: " Missing right: %s" % (rule or "see the message"),
         }
-        return HttpStatusError("could not %s: HTTP %d: %s.%s" % (what, status, message.rstrip("."), hints.get(status, "")), status, message)
+        return HttpStatusError(
+            "could not %s: HTTP %d: %s.%s" % (what, status, message.rstrip("."), hints.get(status, "")), status, message
+        )
     if _is_api_trouble(exc):
         return TransportError("could not %s: %s: %s" % (what, type(exc).__name__, scrub(str(exc), secrets)[:_BODY_MAX]))
     return exc
@@ -209,13 +236,21 @@ class KubeApi:
             "gracePeriodSeconds": grace_seconds,
             "preconditions": {"uid": uid},
         }
-        self._call("delete pod %s/%s" % (namespace, name), "delete", "v1", "Pod", name=name, namespace=namespace, body=body)
+        self._call(
+            "delete pod %s/%s" % (namespace, name), "delete", "v1", "Pod", name=name, namespace=namespace, body=body
+        )
 
     def pod_events(self, namespace: str, uid: str) -> t.List[Object]:
         """The events of one Pod, oldest first."""
         answer = self._call(
-            "list events of namespace %s" % namespace, "list", "v1", "Event",
-            namespace=namespace, field_selector="involvedObject.uid=%s" % uid,
+            "list events of namespace %s" % namespace,
+            "list",
+            "v1",
+            "Event",
+            namespace=namespace,
+            field_selector="involvedObject.uid=%s" % uid,
         )
-        entries = [entry for entry in answer.get("items") or [] if (entry.get("involvedObject") or {}).get("uid") == uid]
+        entries = [
+            entry for entry in answer.get("items") or [] if (entry.get("involvedObject") or {}).get("uid") == uid
+        ]
         return sorted(entries, key=lambda entry: str(entry.get("lastTimestamp") or entry.get("eventTime") or ""))

@@ -84,7 +84,13 @@ class Inspector:
             return None, "", exc.msg
 
     def _engine(self) -> t.Dict[str, t.Any]:
-        facts: t.Dict[str, t.Any] = {"engine": None, "engine_version": None, "cri": False, "cri_why": None, "endpoint": self._cri.endpoint}
+        facts: t.Dict[str, t.Any] = {
+            "engine": None,
+            "engine_version": None,
+            "cri": False,
+            "cri_why": None,
+            "endpoint": self._cri.endpoint,
+        }
         try:
             answer = self._cri.version()
         except CheckpointError as exc:
@@ -122,7 +128,11 @@ class Inspector:
         name = (config or {}).get("default_runtime") or "runc"
         given = ((config or {}).get("runtimes") or {}).get(name, {}).get("path")
         program = given or name
-        path = program if program.startswith("/") and self._system.exists(program) else self._find(os.path.basename(program))
+        path = (
+            program
+            if program.startswith("/") and self._system.exists(program)
+            else self._find(os.path.basename(program))
+        )
         facts["name"] = os.path.basename(program)
         if not path:
             return facts
@@ -148,7 +158,10 @@ class Inspector:
             except (ValueError, AttributeError):
                 answer = None
             if answer is not None:
-                return answer == "true", None if answer == "true" else "'%s features' says checkpoint.enabled is %s" % (path, answer)
+                return answer == "true", None if answer == "true" else "'%s features' says checkpoint.enabled is %s" % (
+                    path,
+                    answer,
+                )
         rc, _out, err = self._try(path, "checkpoint", "--help")
         if rc is None:
             return None, err
@@ -187,7 +200,9 @@ class Inspector:
 
     def _handler(self, config: t.Optional[t.Mapping[str, t.Any]]) -> t.Dict[str, t.Any]:
         name = handler.installed_as((config or {}).get("runtimes") or {})
-        status = handler.parse_status(self._system.read(handler.HANDLER_STATUS)) if name else {"passing": False, "why": None}
+        status = (
+            handler.parse_status(self._system.read(handler.HANDLER_STATUS)) if name else {"passing": False, "why": None}
+        )
         return {"installed": name is not None, "runtime": name, "passing": status["passing"], "why": status["why"]}
 
     def gather(

@@ -33,13 +33,21 @@ def _engine(node: Node) -> t.List[Reason]:
     engine, version = node.get("engine"), versions.parse(node.get("engine_version"))
     if not engine:
         return [
-            _reason("no-engine", ERROR, BOTH, "neither containerd nor CRI-O is installed on this node", "install one (role container_runtime)")
+            _reason(
+                "no-engine",
+                ERROR,
+                BOTH,
+                "neither containerd nor CRI-O is installed on this node",
+                "install one (role container_runtime)",
+            )
         ]
     found = []
     if not node.get("cri"):
         found.append(
             _reason(
-                "cri-silent", WARNING, BOTH,
+                "cri-silent",
+                WARNING,
+                BOTH,
                 "the container runtime could not be asked: %s" % (node.get("cri_why") or "crictl gave no answer"),
                 "install cri-tools and see that the %s service runs; the verdict rests on what is installed" % engine,
             )
@@ -48,14 +56,20 @@ def _engine(node: Node) -> t.List[Reason]:
         wanted = "containerd 2.0" if engine == versions.CONTAINERD else "CRI-O 1.25"
         found.append(
             _reason(
-                "engine-too-old", ERROR, (CHECKPOINT,),
-                "%s %s cannot checkpoint containers" % (engine, node.get("engine_version")), "use %s or later" % wanted,
+                "engine-too-old",
+                ERROR,
+                (CHECKPOINT,),
+                "%s %s cannot checkpoint containers" % (engine, node.get("engine_version")),
+                "use %s or later" % wanted,
             )
         )
     elif versions.engine_checkpoints(engine, version) is None:
         found.append(
             _reason(
-                "engine-unknown", WARNING, BOTH, "the version %r of %s is not known" % (node.get("engine_version"), engine),
+                "engine-unknown",
+                WARNING,
+                BOTH,
+                "the version %r of %s is not known" % (node.get("engine_version"), engine),
                 "this collection knows containerd and CRI-O only",
             )
         )
@@ -63,7 +77,9 @@ def _engine(node: Node) -> t.List[Reason]:
     if not config:
         found.append(
             _reason(
-                "config-unread", WARNING, BOTH,
+                "config-unread",
+                WARNING,
+                BOTH,
                 "the configuration of %s could not be read: %s" % (engine, node.get("config_why") or "it printed none"),
                 "run this module as root",
             )
@@ -71,14 +87,20 @@ def _engine(node: Node) -> t.List[Reason]:
     if config.get("enable_criu") is False or config.get("restore") == "none":
         found.append(
             _reason(
-                "criu-switched-off", ERROR, BOTH, "%s's configuration switches CRIU off" % engine,
+                "criu-switched-off",
+                ERROR,
+                BOTH,
+                "%s's configuration switches CRIU off" % engine,
                 "set enable_criu = true (CRI-O: container_level_enabled) and restart %s" % engine,
             )
         )
     elif engine == versions.CRIO and config and version and version < (1, 30, 0) and not config.get("enable_criu"):
         found.append(
             _reason(
-                "criu-not-switched-on", ERROR, BOTH, "before CRI-O 1.30 checkpoints are off unless switched on",
+                "criu-not-switched-on",
+                ERROR,
+                BOTH,
+                "before CRI-O 1.30 checkpoints are off unless switched on",
                 "set enable_criu_support = true in [crio.runtime] and restart CRI-O",
             )
         )
@@ -92,21 +114,31 @@ def _runtime(node: Node) -> t.List[Reason]:
     if not runtime.get("path"):
         return [
             _reason(
-                "no-oci-runtime", ERROR, BOTH, "the OCI runtime %r is not installed" % (runtime.get("name") or "runc"), "install runc",
+                "no-oci-runtime",
+                ERROR,
+                BOTH,
+                "the OCI runtime %r is not installed" % (runtime.get("name") or "runc"),
+                "install runc",
             )
         ]
     if runtime.get("criu") is False:
         return [
             _reason(
-                "oci-runtime-without-criu", ERROR, BOTH, "%s cannot use CRIU: %s" % (runtime["path"], runtime.get("why") or "built without it"),
-                "use runc (CRI-O: default_runtime = \"runc\" in a drop-in)",
+                "oci-runtime-without-criu",
+                ERROR,
+                BOTH,
+                "%s cannot use CRIU: %s" % (runtime["path"], runtime.get("why") or "built without it"),
+                'use runc (CRI-O: default_runtime = "runc" in a drop-in)',
             )
         ]
     if runtime.get("name") == "crun":
         return [
             _reason(
-                "crun", WARNING, (RESTORE,), "restoring with crun fails in several set-ups and is not tested here",
-                "use runc on nodes that restore (CRI-O: default_runtime = \"runc\" in a drop-in)",
+                "crun",
+                WARNING,
+                (RESTORE,),
+                "restoring with crun fails in several set-ups and is not tested here",
+                'use runc on nodes that restore (CRI-O: default_runtime = "runc" in a drop-in)',
             )
         ]
     return []
@@ -119,19 +151,29 @@ def _criu(node: Node) -> t.List[Reason]:
     version, kernel = versions.parse(text), versions.parse(node.get("kernel"))
     found = []
     if version and version < versions.CRIU_MIN:
-        found.append(_reason("criu-too-old", ERROR, BOTH, "criu %s is older than 3.16" % text, "install a newer criu (role criu)"))
+        found.append(
+            _reason(
+                "criu-too-old", ERROR, BOTH, "criu %s is older than 3.16" % text, "install a newer criu (role criu)"
+            )
+        )
     misfit = versions.kernel_needs(kernel, version)
     if misfit:
         found.append(
             _reason(
-                "criu-older-than-kernel", ERROR, BOTH, "criu %s does not fit kernel %s: %s" % (text, node.get("kernel"), misfit),
+                "criu-older-than-kernel",
+                ERROR,
+                BOTH,
+                "criu %s does not fit kernel %s: %s" % (text, node.get("kernel"), misfit),
                 "install a newer criu",
             )
         )
     elif versions.kernel_unproven(kernel):
         found.append(
             _reason(
-                "kernel-unproven", WARNING, BOTH, "no criu is known to work with kernel %s yet" % node.get("kernel"),
+                "kernel-unproven",
+                WARNING,
+                BOTH,
+                "no criu is known to work with kernel %s yet" % node.get("kernel"),
                 "try it on a test node first, or use a kernel before 7.1",
             )
         )
@@ -140,12 +182,23 @@ def _criu(node: Node) -> t.List[Reason]:
 
 def _criu_check(node: Node, kernel: t.Optional[versions.Version]) -> t.List[Reason]:
     if not node.get("root"):
-        return [_reason("not-root", WARNING, BOTH, "criu was not tested, because this module does not run as root", "become: true")]
+        return [
+            _reason(
+                "not-root",
+                WARNING,
+                BOTH,
+                "criu was not tested, because this module does not run as root",
+                "become: true",
+            )
+        ]
     check, found = node.get("criu_check") or {}, []
     if check.get("rc") not in (None, 0):
         found.append(
             _reason(
-                "criu-check-fails", ERROR, BOTH, "'criu check' fails: %s" % (check.get("text") or "exit status %s" % check["rc"]),
+                "criu-check-fails",
+                ERROR,
+                BOTH,
+                "'criu check' fails: %s" % (check.get("text") or "exit status %s" % check["rc"]),
                 "see what it names: a missing kernel option, a missing privilege, or a criu too old for this kernel",
             )
         )
@@ -153,8 +206,11 @@ def _criu_check(node: Node, kernel: t.Optional[versions.Version]) -> t.List[Reas
     if rseq is False or (rseq is None and versions.kernel_has_rseq_query(kernel) is False):
         found.append(
             _reason(
-                "kernel-without-rseq", ERROR, (CHECKPOINT,),
-                "kernel %s cannot tell CRIU about rseq, which every program with glibc 2.35 or later uses" % node.get("kernel"),
+                "kernel-without-rseq",
+                ERROR,
+                (CHECKPOINT,),
+                "kernel %s cannot tell CRIU about rseq, which every program with glibc 2.35 or later uses"
+                % node.get("kernel"),
                 "use kernel 5.13 or later, or a vendor's kernel with the backport, and criu 3.17 or later",
             )
         )
@@ -162,14 +218,20 @@ def _criu_check(node: Node, kernel: t.Optional[versions.Version]) -> t.List[Reas
     if options is not None and not {"tcp-close", "tcp-established"} & set(options):
         found.append(
             _reason(
-                "tcp-not-closed", INFO, BOTH, "containers with established TCP connections cannot be checkpointed as this node is set up",
+                "tcp-not-closed",
+                INFO,
+                BOTH,
+                "containers with established TCP connections cannot be checkpointed as this node is set up",
                 "put tcp-close into /etc/criu/runc.conf (role criu)",
             )
         )
     if node.get("iptables") is False and "network-lock" not in set(options or []):
         found.append(
             _reason(
-                "no-network-lock", WARNING, BOTH, "criu locks the network with iptables-restore, which is not installed",
+                "no-network-lock",
+                WARNING,
+                BOTH,
+                "criu locks the network with iptables-restore, which is not installed",
                 "install iptables, or put 'network-lock nftables' into /etc/criu/runc.conf",
             )
         )
@@ -179,18 +241,27 @@ def _criu_check(node: Node, kernel: t.Optional[versions.Version]) -> t.List[Reas
 def _kubelet(node: Node) -> t.List[Reason]:
     found = []
     version = versions.parse(node.get("kubelet_version"))
-    if versions.kubelet_serves_checkpoints(version, node.get("kubelet_gate")) is False or node.get("debugging_handlers") is False:
+    if (
+        versions.kubelet_serves_checkpoints(version, node.get("kubelet_gate")) is False
+        or node.get("debugging_handlers") is False
+    ):
         found.append(
             _reason(
-                "kubelet-gate", ERROR, (CHECKPOINT,), "the kubelet does not serve checkpoints (gate ContainerCheckpoint or enableDebuggingHandlers is off)",
-                "featureGates: {ContainerCheckpoint: true} and enableDebuggingHandlers: true in the kubelet's configuration, then restart it",
+                "kubelet-gate",
+                ERROR,
+                (CHECKPOINT,),
+                "the kubelet does not serve checkpoints (gate ContainerCheckpoint or enableDebuggingHandlers is off)",
+                "featureGates: {ContainerCheckpoint: true} and enableDebuggingHandlers: true in the kubelet's "
+                "configuration, then restart it",
             )
         )
     free, wanted = node.get("free_bytes"), node.get("wanted_free_bytes") or 0
     if free is not None and free < wanted:
         found.append(
             _reason(
-                "little-space", WARNING, (CHECKPOINT,),
+                "little-space",
+                WARNING,
+                (CHECKPOINT,),
                 "%s has %d MiB free, less than %d MiB" % (node.get("checkpoint_dir"), free >> 20, wanted >> 20),
                 "remove old archives; a checkpoint needs about three times the container's memory while it is made",
             )
@@ -198,7 +269,9 @@ def _kubelet(node: Node) -> t.List[Reason]:
     return found
 
 
-def image_path(engine: t.Optional[str], version_text: t.Optional[str], config: t.Optional[t.Mapping[str, t.Any]]) -> t.Dict[str, t.Any]:
+def image_path(
+    engine: t.Optional[str], version_text: t.Optional[str], config: t.Optional[t.Mapping[str, t.Any]]
+) -> t.Dict[str, t.Any]:
     """The restore path 'image' of an engine: {name, available, enabled (None: cannot be told), why, remedy}.
 
     config: what C(_node_info_config) read, None when it is not known (C(pod_restore) knows only the version).
@@ -207,16 +280,26 @@ def image_path(engine: t.Optional[str], version_text: t.Optional[str], config: t
     label = "%s %s" % (engine, version_text or "")
     path = {"name": "image", "available": False, "enabled": False, "why": "", "remedy": ""}
     if how is None:
-        why = "%s is not known to restore checkpoint images" % label.strip() if engine else "there is no container runtime"
+        why = (
+            "%s is not known to restore checkpoint images" % label.strip()
+            if engine
+            else "there is no container runtime"
+        )
         return dict(path, why=why, remedy="containerd 2.1 to 2.3 or CRI-O 1.26 or later")
     if how in (versions.NEVER, versions.REMOVED):
-        why = "%s cannot restore from a checkpoint image: %s" % (label, "not yet built there" if how == versions.NEVER else "removed in 2.4")
+        why = "%s cannot restore from a checkpoint image: %s" % (
+            label,
+            "not yet built there" if how == versions.NEVER else "removed in 2.4",
+        )
         return dict(path, why=why, remedy="containerd 2.1 to 2.3, or the restore handler")
     path["available"] = True
     switch = (config or {}).get("restore")
     if config is None:
         unset = None if how == versions.OFF_UNLESS_SET else True
-        why = "%s restores checkpoint images%s" % (label, " if it is switched on, which it is not by default" if unset is None else "")
+        why = "%s restores checkpoint images%s" % (
+            label,
+            " if it is switched on, which it is not by default" if unset is None else "",
+        )
         return dict(path, enabled=unset, why=why, remedy="" if unset else _OPT_IN[engine or ""])
     blocked = config.get("signature_policy")
     if engine == versions.CRIO and blocked:
@@ -227,7 +310,11 @@ def image_path(engine: t.Optional[str], version_text: t.Optional[str], config: t
         return dict(path, why="CRIU is switched off in the configuration of %s" % label, remedy="enable_criu = true")
     if enabled:
         return dict(path, enabled=True, why="%s restores checkpoint images, and it is on" % label)
-    return dict(path, why="restoring is switched off in the configuration of %s" % label, remedy=_OPT_IN[engine or ""] + ", then restart the service")
+    return dict(
+        path,
+        why="restoring is switched off in the configuration of %s" % label,
+        remedy=_OPT_IN[engine or ""] + ", then restart the service",
+    )
 
 
 def handler_path(node: Node) -> t.Dict[str, t.Any]:
@@ -235,10 +322,18 @@ def handler_path(node: Node) -> t.Dict[str, t.Any]:
     handler = node.get("restore_handler") or {}
     path = {"name": "handler", "available": bool(handler.get("installed")), "enabled": False, "why": "", "remedy": ""}
     if not handler.get("installed"):
-        return dict(path, why="the restore handler is not configured in the container runtime", remedy="role restore_handler")
+        return dict(
+            path, why="the restore handler is not configured in the container runtime", remedy="role restore_handler"
+        )
     if not handler.get("passing"):
-        return dict(path, why="the restore handler does not pass: %s" % handler.get("why"), remedy="run the role restore_handler again")
-    return dict(path, enabled=True, why="the restore handler is installed as runtime %r and passes" % handler.get("runtime"))
+        return dict(
+            path,
+            why="the restore handler does not pass: %s" % handler.get("why"),
+            remedy="run the role restore_handler again",
+        )
+    return dict(
+        path, enabled=True, why="the restore handler is installed as runtime %r and passes" % handler.get("runtime")
+    )
 
 
 def _weaknesses(node: Node, restore_on: bool) -> t.List[Reason]:
@@ -250,8 +345,12 @@ def _weaknesses(node: Node, restore_on: bool) -> t.List[Reason]:
     if restore_on:
         found.append(
             _reason(
-                "restore-is-on", INFO, (RESTORE,), "whoever may create pods for this node can start processes with the privileges that a checkpoint holds",
-                "restrict who may create pods and which images they may name; switch restoring off where it is not needed",
+                "restore-is-on",
+                INFO,
+                (RESTORE,),
+                "whoever may create pods for this node can start processes with the privileges that a checkpoint holds",
+                "restrict who may create pods and which images they may name; switch restoring off where it is not "
+                "needed",
             )
         )
     return found

@@ -128,7 +128,7 @@ def containerd(text: str) -> t.Dict[str, t.Any]:
     for path, value in settings.items():
         for prefix in (_CTRD_RUNTIME, _CTRD_OLD):
             base = prefix + ("containerd", "runtimes")
-            if path[: len(base)] == base and path[len(base) + 1:] == ("runtime_type",):
+            if path[: len(base)] == base and path[len(base) + 1 :] == ("runtime_type",):
                 name = path[len(base)]
                 binary = find(settings, base + (name, "options", "BinaryName"))
                 runtimes[name] = {"type": value, "path": binary or ""}

@@ -59,18 +59,50 @@ class Cve:
 
 _HARDENED = (((2, 1, 0), (2, 1, 9)), ((2, 2, 0), (2, 2, 5)), ((2, 3, 0), (2, 3, 2)))
 CVES = (
-    Cve("CVE-2026-50195", CONTAINERD, _HARDENED, "2.1.9, 2.2.5, 2.3.2",
-        "a checkpoint image can change what another image's tag means on this node"),
-    Cve("CVE-2026-53492", CONTAINERD, _HARDENED, "2.1.9, 2.2.5, 2.3.2",
-        "a checkpoint archive can bring the host's devices into a container"),
-    Cve("CVE-2026-53489", CONTAINERD, _HARDENED, "2.1.9, 2.2.5, 2.3.2",
-        "links in a checkpoint archive can make the runtime read the host's files"),
-    Cve("CVE-2026-95837", CONTAINERD, (((2, 1, 0), (2, 4, 0)),), "2.2.7, 2.3.4 (by switching restore off)",
-        "a restored process keeps the privileges of the checkpoint whatever the new pod's securityContext says", True),
-    Cve("CVE-2024-8676", CRIO, (((1, 25, 0), (1, 29, 8)), ((1, 30, 0), (1, 30, 6)), ((1, 31, 0), (1, 31, 1))),
-        "1.29.8, 1.30.6, 1.31.1", "a checkpoint can bring mounts of the host that the new pod does not have"),
-    Cve("CVE-2026-92574", CRIO, (((1, 25, 0), _END),), "1.34.14, 1.35.9, 1.36.6 (by switching restore off)",
-        "a restored process keeps the privileges of the checkpoint whatever the new pod's securityContext says", True),
+    Cve(
+        "CVE-2026-50195",
+        CONTAINERD,
+        _HARDENED,
+        "2.1.9, 2.2.5, 2.3.2",
+        "a checkpoint image can change what another image's tag means on this node",
+    ),
+    Cve(
+        "CVE-2026-53492",
+        CONTAINERD,
+        _HARDENED,
+        "2.1.9, 2.2.5, 2.3.2",
+        "a checkpoint archive can bring the host's devices into a container",
+    ),
+    Cve(
+        "CVE-2026-53489",
+        CONTAINERD,
+        _HARDENED,
+        "2.1.9, 2.2.5, 2.3.2",
+        "links in a checkpoint archive can make the runtime read the host's files",
+    ),
+    Cve(
+        "CVE-2026-95837",
+        CONTAINERD,
+        (((2, 1, 0), (2, 4, 0)),),
+        "2.2.7, 2.3.4 (by switching restore off)",
+        "a restored process keeps the privileges of the checkpoint whatever the new pod's securityContext says",
+        True,
+    ),
+    Cve(
+        "CVE-2024-8676",
+        CRIO,
+        (((1, 25, 0), (1, 29, 8)), ((1, 30, 0), (1, 30, 6)), ((1, 31, 0), (1, 31, 1))),
+        "1.29.8, 1.30.6, 1.31.1",
+        "a checkpoint can bring mounts of the host that the new pod does not have",
+    ),
+    Cve(
+        "CVE-2026-92574",
+        CRIO,
+        (((1, 25, 0), _END),),
+        "1.34.14, 1.35.9, 1.36.6 (by switching restore off)",
+        "a restored process keeps the privileges of the checkpoint whatever the new pod's securityContext says",
+        True,
+    ),
 )
 
 # (kernel from, CRIU needed, what is known)

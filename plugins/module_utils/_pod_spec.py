@@ -99,7 +99,12 @@ def check_source(source: t.Any) -> Object:
     """The source as a Pod object; it may come from a file."""
     spec = source.get("spec") if isinstance(source, dict) else None
     metadata = source.get("metadata") if isinstance(source, dict) else None
-    if not isinstance(spec, dict) or not isinstance(metadata, dict) or not metadata.get("name") or not spec.get("containers"):
+    if (
+        not isinstance(spec, dict)
+        or not isinstance(metadata, dict)
+        or not metadata.get("name")
+        or not spec.get("containers")
+    ):
         raise InputError("the source is not a Pod object: it needs metadata.name and spec.containers")
     if source.get("kind", "Pod") != "Pod":
         raise InputError("the source is a %s, not a Pod" % source["kind"])
@@ -147,7 +152,10 @@ def _place(spec: Object, request: Request) -> None:
     node_affinity = affinity.get("nodeAffinity") or {}
     required = node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
     # matchFields is how the DaemonSet controller names a node.
-    terms = [{key: value for key, value in term.items() if key != "matchFields"} for term in required.get("nodeSelectorTerms") or []]
+    terms = [
+        {key: value for key, value in term.items() if key != "matchFields"}
+        for term in required.get("nodeSelectorTerms") or []
+    ]
     terms = [term for term in terms if term]
     if request.placement == "affinity":
         here = [{"key": "metadata.name", "operator": "In", "values": [request.target_node]}]
@@ -175,7 +183,9 @@ def _pinned(source: Object, name: str) -> t.Optional[str]:
     return None
 
 
-def _containers(source: Object, request: Request, spec: Object, apply: t.Callable[[Object, Restored], None]) -> t.List[str]:
+def _containers(
+    source: Object, request: Request, spec: Object, apply: t.Callable[[Object, Restored], None]
+) -> t.List[str]:
     """Replace what is restored, pin what is not; returns warnings."""
     warnings = []
     wanted = {item.name: item for item in request.containers}
@@ -183,12 +193,14 @@ def _containers(source: Object, request: Request, spec: Object, apply: t.Callabl
     unknown = sorted(set(wanted) - set(names))
     if unknown:
         raise InputError(
-            "pod %s has no container %s: it has %s" % (source["metadata"]["name"], ", ".join(unknown), ", ".join(map(str, names)))
+            "pod %s has no container %s: it has %s"
+            % (source["metadata"]["name"], ", ".join(unknown), ", ".join(map(str, names)))
         )
     missing = [str(name) for name in names if name not in wanted]
     if missing and not request.fresh_containers:
         raise RestoreError(
-            "no checkpoint image is given for the container(s) %s of pod %s: give one for each, or allow them to start afresh "
+            "no checkpoint image is given for the container(s) %s of pod %s: give one for each, or allow them to start "
+            "afresh "
             "(fresh_containers: true)" % (", ".join(missing), source["metadata"]["name"])
         )
     for container in spec["containers"]:
@@ -198,12 +210,18 @@ def _containers(source: Object, request: Request, spec: Object, apply: t.Callabl
             container["image"] = pinned or container.get("image")
             warnings.append(
                 "container %s starts afresh from %s%s"
-                % (container["name"], container["image"], "" if pinned else " (its digest is not known, the tag may mean another image now)")
+                % (
+                    container["name"],
+                    container["image"],
+                    "" if pinned else " (its digest is not known, the tag may mean another image now)",
+                )
             )
             continue
         apply(container, item)
         if (container.get("lifecycle") or {}).pop("postStart", None):
-            warnings.append("container %s: its postStart hook is left out, it has run in the source already" % item.name)
+            warnings.append(
+                "container %s: its postStart hook is left out, it has run in the source already" % item.name
+            )
         if not container.get("lifecycle"):
             container.pop("lifecycle", None)
     return warnings
@@ -214,7 +232,9 @@ def _advise(source: Object, spec: Object, request: Request) -> t.List[str]:
     warnings = []
     initial = [container.get("name") for container in source["spec"].get("initContainers") or []]
     if initial:
-        warnings.append("init container(s) %s are left out: a restored process has them behind it" % ", ".join(map(str, initial)))
+        warnings.append(
+            "init container(s) %s are left out: a restored process has them behind it" % ", ".join(map(str, initial))
+        )
     if source["spec"].get("ephemeralContainers"):
         warnings.append("ephemeral (debug) containers are left out")
     moved = source["spec"].get("nodeName") != request.target_node
@@ -224,9 +244,15 @@ def _advise(source: Object, spec: Object, request: Request) -> t.List[str]:
         if name not in mounted:
             continue
         if "emptyDir" in volume:
-            warnings.append("volume %s is an emptyDir: its content is not part of a checkpoint, files that were open there are missing" % name)
+            warnings.append(
+                "volume %s is an emptyDir: its content is not part of a checkpoint, files that were open there are "
+                "missing"
+                % name
+            )
         elif "hostPath" in volume and moved:
-            warnings.append("volume %s is a path of the node: %s must have the same content there" % (name, request.target_node))
+            warnings.append(
+                "volume %s is a path of the node: %s must have the same content there" % (name, request.target_node)
+            )
         elif "persistentVolumeClaim" in volume and moved:
             claim = volume["persistentVolumeClaim"].get("claimName")
             warnings.append(
@@ -256,7 +282,9 @@ def build(source: Object, request: Request, apply: t.Callable[[Object, Restored]
         spec["imagePullSecrets"] = [{"name": name} for name in secrets]
     labels, removed = _labels(source, request)
     annotations = {
-        key: value for key, value in (source["metadata"].get("annotations") or {}).items() if not _STALE_ANNOTATIONS.match(key)
+        key: value
+        for key, value in (source["metadata"].get("annotations") or {}).items()
+        if not _STALE_ANNOTATIONS.match(key)
     }
     annotations.update(request.annotations)
     annotations[SOURCE_NAME] = source["metadata"]["name"]
@@ -264,7 +292,11 @@ def build(source: Object, request: Request, apply: t.Callable[[Object, Restored]
         annotations[SOURCE_UID] = source["metadata"]["uid"]
     for item in request.containers:
         annotations[IMAGE + item.name] = item.image
-    metadata: Object = {"name": request.name, "namespace": source["metadata"].get("namespace") or "default", "annotations": annotations}
+    metadata: Object = {
+        "name": request.name,
+        "namespace": source["metadata"].get("namespace") or "default",
+        "annotations": annotations,
+    }
     if labels:
         metadata["labels"] = labels
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

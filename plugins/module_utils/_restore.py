@@ -84,7 +84,7 @@ class Restorer:
         self._warnings: t.List[str] = []
         self._stages: t.Dict[str, float] = {}
 
-    # -- before anything is created -----------------------------------------------------------------------------------
+    # -- before anything is created ----------------------------------------------------------------------------------
 
     def _source(self) -> Object:
         order = self._order
@@ -93,7 +93,8 @@ class Restorer:
         found = self._api.get("v1", "Pod", order.pod, order.namespace)
         if found is None:
             raise RestoreError(
-                "there is no pod %s/%s to take the restore pod's specification from. If it is gone, give source_file: the file "
+                "there is no pod %s/%s to take the restore pod's specification from. If it is gone, give source_file: "
+                "the file "
                 "<archive>.pod.json that was written with the checkpoint" % (order.namespace, order.pod)
             )
         return check_source(found)
@@ -105,7 +106,9 @@ class Restorer:
         except HttpStatusError as exc:
             if exc.status != 403:
                 raise
-            self._warnings.append("the Node object of %s may not be read, so less could be checked: %s" % (name, exc.msg))
+            self._warnings.append(
+                "the Node object of %s may not be read, so less could be checked: %s" % (name, exc.msg)
+            )
             return target(name, None, self._order.node_info)
         if node is None:
             raise RestoreError("there is no node %s in this cluster" % name)
@@ -118,16 +121,22 @@ class Restorer:
             return frozenset()
         label = "%s %s" % (owner.get("kind"), owner.get("name"))
         if self._order.owner == "keep":
-            self._warnings.append("with all labels kept, %s will adopt the new pod, and deletes one of the two if it has too many" % label)
+            self._warnings.append(
+                "with all labels kept, %s will adopt the new pod, and deletes one of the two if it has too many" % label
+            )
             return frozenset()
         try:
             found = self._api.get(owner["apiVersion"], owner["kind"], owner["name"], self._order.namespace)
         except CheckpointError as exc:
-            self._warnings.append("the source's owner %s cannot be read, so all labels are left out: %s" % (label, exc.msg))
+            self._warnings.append(
+                "the source's owner %s cannot be read, so all labels are left out: %s" % (label, exc.msg)
+            )
             return None
         keys = selector_keys(found) if found else frozenset()
         if not keys:
-            self._warnings.append("the source's owner %s has no selector that could be read, so all labels are left out" % label)
+            self._warnings.append(
+                "the source's owner %s has no selector that could be read, so all labels are left out" % label
+            )
             return None
         return keys
 
@@ -159,7 +168,7 @@ class Restorer:
         self._warnings += built.warnings
         return built, where, backend
 
-    # -- doing it -------------------------------------------------------------------------------------------------------
+    # -- doing it ----------------------------------------------------------------------------------------------------
 
     def run(self) -> t.Dict[str, t.Any]:
         """The module's result; RestoreError carries the same keys."""
@@ -209,7 +218,8 @@ class Restorer:
         asked = pod["metadata"]["annotations"][REQUEST]
         if (found["metadata"].get("annotations") or {}).get(REQUEST) != asked:
             raise RestoreError(
-                "pod %s/%s exists already and is not this restore; nothing was touched. Delete it, or give another name" % (namespace, name),
+                "pod %s/%s exists already and is not this restore; nothing was touched. Delete it, or give another name"
+                % (namespace, name),
                 pod=describe(found),
             )
         return found
@@ -221,7 +231,9 @@ class Restorer:
             if found is None or found["metadata"].get("uid") != uid:
                 return found
             if self._clock() >= deadline:
-                raise DeadlineError("pod %s/%s is being deleted and was still there after %d s" % (namespace, name, _GONE_SECONDS))
+                raise DeadlineError(
+                    "pod %s/%s is being deleted and was still there after %d s" % (namespace, name, _GONE_SECONDS)
+                )
             self._sleep(_POLL_SECONDS)
 
     def _wait(self, pod: Object, where: Target, result: t.Dict[str, t.Any], ours: bool) -> Object:
@@ -238,18 +250,24 @@ class Restorer:
             elapsed = self._clock() - started
             if now.state == FAILED or elapsed >= self._order.wait_timeout:
                 self._stages["wait"] = round(elapsed, 3)
-                why = now.text if now.state == FAILED else "not running after %d s: %s" % (self._order.wait_timeout, now.text)
+                why = (
+                    now.text
+                    if now.state == FAILED
+                    else "not running after %d s: %s" % (self._order.wait_timeout, now.text)
+                )
                 raise self._failure(pod, where, result, why, ours)
             self._sleep(_POLL_SECONDS)
             try:
                 found = self._api.get("v1", "Pod", metadata["name"], metadata["namespace"])
             except CheckpointError as exc:
-                raise self._failure(pod, where, result, "its status could not be read any more: %s" % exc.msg, ours) from exc
+                raise self._failure(
+                    pod, where, result, "its status could not be read any more: %s" % exc.msg, ours
+                ) from exc
             if found is None or found["metadata"].get("uid") != metadata.get("uid"):
                 raise self._failure(pod, where, result, "somebody deleted it while it was starting", ours=False)
             pod = found
 
-    # -- when it failed -------------------------------------------------------------------------------------------------
+    # -- when it failed ----------------------------------------------------------------------------------------------
 
     def _failure(self, pod: Object, where: Target, result: t.Dict[str, t.Any], why: str, ours: bool) -> RestoreError:
         metadata = pod["metadata"]
@@ -268,7 +286,9 @@ class Restorer:
         elif found:
             msg += " Likely cause: %s. Remedy: %s." % (found[0]["cause"], found[0]["remedy"])
         msg += " %s The source was not touched." % outcome
-        details = dict(result, pod=describe(pod), events=events, diagnosis=found, cleaned_up=cleaned, changed=ours and not cleaned)
+        details = dict(
+            result, pod=describe(pod), events=events, diagnosis=found, cleaned_up=cleaned, changed=ours and not cleaned
+        )
         return RestoreError(msg, **details)
 
     def _clean_up(self, metadata: Object, label: str, ours: bool) -> t.Tuple[bool, str]:

@@ -32,7 +32,11 @@ def usable(target: Target) -> t.Tuple[t.Optional[bool], str, str]:
     """(whether this path works on the target, None when that cannot be told; why; remedy)."""
     path = target.paths.get(NAME)
     if path is None:
-        return None, "nothing is known about the container runtime of %s" % target.node, "give node_info, or the right to get nodes"
+        return (
+            None,
+            "nothing is known about the container runtime of %s" % target.node,
+            "give node_info, or the right to get nodes",
+        )
     return path.get("enabled"), str(path.get("why") or ""), str(path.get("remedy") or "")
 
 
@@ -43,12 +47,15 @@ def check(items: t.Sequence[Restored], target: Target) -> t.List[str]:
         reference = ImageReference.parse(item.image)
         if not reference.digest:
             raise InputError(
-                "the checkpoint image %s of container %s is not given by digest: a tag can be moved to another image between "
+                "the checkpoint image %s of container %s is not given by digest: a tag can be moved to another image "
+                "between "
                 "the check and the pull. Use name@sha256:…, as the image module returns it" % (item.image, item.name)
             )
         if not item.annotations:
             warnings.append(
-                "the annotations of %s are not known here, so its engine and platform could not be compared with the target's" % item.image
+                "the annotations of %s are not known here, so its engine and platform could not be compared with the "
+                "target's"
+                % item.image
             )
             continue
         _check_annotations(item, target)
@@ -59,19 +66,23 @@ def _check_annotations(item: Restored, target: Target) -> None:
     made_by = item.annotations.get(CRIU_PREFIX + "engine.name")
     if made_by and target.engine and made_by != target.engine:
         raise RestoreError(
-            "the checkpoint of container %s was made by %s and the target %s runs %s: a checkpoint image can only be restored by the "
-            "engine that made it. Choose a %s node as target" % (item.name, made_by, target.node, target.engine, made_by)
+            "the checkpoint of container %s was made by %s and the target %s runs %s: a checkpoint image can only be "
+            "restored by the "
+            "engine that made it. Choose a %s node as target"
+            % (item.name, made_by, target.node, target.engine, made_by)
         )
     key = _KEYS.get(target.engine or "")
     if key and key not in item.annotations:
         raise RestoreError(
-            "the manifest of %s has no annotation %s, by which %s recognises a checkpoint: it would start as an ordinary image "
+            "the manifest of %s has no annotation %s, by which %s recognises a checkpoint: it would start as an "
+            "ordinary image "
             "and fail. Make it with the image module of this collection" % (item.image, key, target.engine)
         )
     arch = item.annotations.get(CRIU_PREFIX + "host.arch")
     if arch and target.arch and arch != target.arch:
         raise RestoreError(
-            "the checkpoint of container %s was made on %s and the target %s is %s" % (item.name, arch, target.node, target.arch)
+            "the checkpoint of container %s was made on %s and the target %s is %s"
+            % (item.name, arch, target.node, target.arch)
         )
 
 

@@ -24,7 +24,10 @@ def choose(wanted: str, target: Target) -> t.Tuple[t.Any, t.List[str]]:
     """(the back-end to use on that node, warnings); RestoreError with reason and remedy where none can be used."""
     known = {backend.NAME: backend for backend in BACKENDS}
     if wanted != AUTO and wanted not in known:
-        raise InputError("the restore back-end %r is not part of this version: use one of %s" % (wanted, ", ".join([AUTO] + sorted(known))))
+        raise InputError(
+            "the restore back-end %r is not part of this version: use one of %s"
+            % (wanted, ", ".join([AUTO] + sorted(known)))
+        )
     refused = []
     for backend in BACKENDS if wanted == AUTO else (known[wanted],):
         able, why, remedy = backend.usable(target)
@@ -33,5 +36,6 @@ def choose(wanted: str, target: Target) -> t.Tuple[t.Any, t.List[str]]:
             return backend, [unsure] if able is None else []
         refused.append("%s: %s%s" % (backend.NAME, why, ". Remedy: %s" % remedy if remedy else ""))
     raise RestoreError(
-        "nothing can be restored on %s; nothing was created. %s" % (target.label, "; ".join(refused)), restore_paths=list(target.paths.values())
+        "nothing can be restored on %s; nothing was created. %s" % (target.label, "; ".join(refused)),
+        restore_paths=list(target.paths.values()),
     )

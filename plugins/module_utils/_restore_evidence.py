@@ -46,14 +46,22 @@ def same_time(one: str, other: str) -> t.Optional[bool]:
     return left.group(1) == right.group(1) and len({fraction.ljust(9, "0")[:digits] for fraction in fractions}) == 1
 
 
-def _compare_image(container: Container, expected: Expected, digests_of: t.Callable[[str], t.Sequence[str]]) -> t.List[Reason]:
+def _compare_image(
+    container: Container, expected: Expected, digests_of: t.Callable[[str], t.Sequence[str]]
+) -> t.List[Reason]:
     wanted = _DIGEST.search(expected.image or "")
     if expected.image and not wanted:
-        raise InputError("container %s: the expected checkpoint image %s is not given by digest" % (expected.name, expected.image))
+        raise InputError(
+            "container %s: the expected checkpoint image %s is not given by digest" % (expected.name, expected.image)
+        )
     if not wanted or not container.checkpoint_image:
         return []
     found = _DIGEST.search(container.checkpoint_image)
-    known = [found.group(0)] if found else [match.group(0) for match in map(_DIGEST.search, digests_of(container.checkpoint_image)) if match]
+    known = (
+        [found.group(0)]
+        if found
+        else [match.group(0) for match in map(_DIGEST.search, digests_of(container.checkpoint_image)) if match]
+    )
     if wanted.group(0) in known:
         return []
     if not known:
@@ -65,7 +73,11 @@ def _compare_image(container: Container, expected: Expected, digests_of: t.Calla
             )
         ]
     return [
-        _reason("other-image", expected.name, "it was restored from %s, not from %s" % (container.checkpoint_image, expected.image)),
+        _reason(
+            "other-image",
+            expected.name,
+            "it was restored from %s, not from %s" % (container.checkpoint_image, expected.image),
+        ),
     ]
 
 
@@ -102,7 +114,9 @@ def judge(
     if not container.running:
         reasons.append(_reason("not-running", expected.name, "it was restored but does not run: %s" % container.state))
     elif not container.pid or not alive(container.pid):
-        reasons.append(_reason("no-process", expected.name, "it was restored but its process %s is gone" % container.pid))
+        reasons.append(
+            _reason("no-process", expected.name, "it was restored but its process %s is gone" % container.pid)
+        )
     if container.attempt:
         text = "it was restarted %d time(s), each time from the same checkpoint" % container.attempt
         reasons.append(_reason("restarted", expected.name, text))

@@ -52,10 +52,18 @@ def _container(status: Object) -> Progress:
         return Progress(FAILED, "container %s: %s: %s" % (name, terminated.get("reason") or "Error", message))
     if last and status.get("restartCount"):
         message = last.get("message") or "exit code %s" % last.get("exitCode")
-        return Progress(FAILED, "container %s: %s: %s (restarted %d times)" % (name, last.get("reason") or "Error", message, status["restartCount"]))
+        return Progress(
+            FAILED,
+            "container %s: %s: %s (restarted %d times)"
+            % (name, last.get("reason") or "Error", message, status["restartCount"]),
+        )
     if waiting is not None:
         reason, message = waiting.get("reason") or "", waiting.get("message") or ""
-        text = "container %s: %s: %s" % (name, reason, message) if message else "container %s: %s" % (name, reason or "waiting")
+        text = (
+            "container %s: %s: %s" % (name, reason, message)
+            if message
+            else "container %s: %s" % (name, reason or "waiting")
+        )
         found = diagnose(message)
         # The kubelet tries again by itself; what may pass is given the time that is left.
         fatal = reason in _FATAL and not (found and found[0]["transient"])
@@ -72,7 +80,9 @@ def progress(pod: Object) -> Progress:
     if failed:
         return Progress(FAILED, "; ".join(failed))
     if status.get("phase") == "Failed":
-        return Progress(FAILED, "%s: %s" % (status.get("reason") or "the pod failed", status.get("message") or "no message"))
+        return Progress(
+            FAILED, "%s: %s" % (status.get("reason") or "the pod failed", status.get("message") or "no message")
+        )
     if len(statuses) < len(pod["spec"]["containers"]):
         unscheduled = [
             condition.get("message") or condition.get("reason") or ""

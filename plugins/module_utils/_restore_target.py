@@ -33,7 +33,11 @@ class Target:
     @property
     def label(self) -> str:
         """For messages."""
-        return "%s (%s %s)" % (self.node, self.engine or "unknown container runtime", self.version or "of unknown version")
+        return "%s (%s %s)" % (
+            self.node,
+            self.engine or "unknown container runtime",
+            self.version or "of unknown version",
+        )
 
 
 def _ready(node: t.Mapping[str, t.Any]) -> bool:

@@ -12,9 +12,11 @@ version_added: 0.1.0
 author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
-  - Looks at the node it runs on and says whether it can checkpoint containers, whether it can restore them, by which path,
+  - Looks at the node it runs on and says whether it can checkpoint containers, whether it can restore them, by which
+    path,
     and if not why and what to do about it.
-  - Looks at the container runtime and its configuration, the OCI runtime, CRIU, the kernel, the kubelet and the free space,
+  - Looks at the container runtime and its configuration, the OCI runtime, CRIU, the kernel, the kubelet and the free
+    space,
     and names known weaknesses of the versions that it finds.
   - Needs nothing installed. What is missing is part of the answer.
 extends_documentation_fragment:
@@ -38,11 +40,13 @@ options:
     type: path
   configz:
     description:
-      - What the kubelet of this node answers under C(/configz), if you have it. Without it only the kubelet's version decides
+      - What the kubelet of this node answers under C(/configz), if you have it. Without it only the kubelet's version
+        decides
         whether the feature gate counts as on.
     type: dict
 notes:
-  - Run it as root. Without, CRIU cannot be tested and the configuration may not be readable; the verdict is V(unknown) then.
+  - Run it as root. Without, CRIU cannot be tested and the configuration may not be readable; the verdict is V(unknown)
+    then.
   - C(containerd config dump) and C(crio config) show the configuration files, not what a service that was not restarted
     since still runs with.
 seealso:

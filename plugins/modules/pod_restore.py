@@ -12,10 +12,12 @@ version_added: 0.1.0
 author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
-  - Creates a Pod whose containers are restored from their checkpoints, with the mounts, ServiceAccount, terminal and security
+  - Creates a Pod whose containers are restored from their checkpoints, with the mounts, ServiceAccount, terminal and
+    security
     context of the Pod that was checkpointed, and waits until its containers run.
   - The Pod that was checkpointed is only read, never changed.
-  - That containers run is no proof that they were restored and not started afresh; RV(verified) is therefore V(null). The proof is
+  - That containers run is no proof that they were restored and not started afresh; RV(verified) is therefore V(null).
+    The proof is
     the target node's word, which M(container_checkpoint.kubernetes.restore_evidence) gets.
   - Whatever can be refused is refused before anything is created, with the reason and what to do about it.
 extends_documentation_fragment:
@@ -91,7 +93,8 @@ options:
         type: dict
   fresh_containers:
     description:
-      - Whether containers of the Pod that are not in O(containers) may start afresh, from the image by digest that they ran.
+      - Whether containers of the Pod that are not in O(containers) may start afresh, from the image by digest that they
+        ran.
       - If not, every container needs a checkpoint.
     type: bool
     default: false
@@ -105,13 +108,16 @@ options:
   node_info:
     description:
       - The result of M(container_checkpoint.kubernetes.node_info) on O(target_node).
-      - Without it, only the version in the Node object says whether the target can restore, and whether that is switched on
+      - Without it, only the version in the Node object says whether the target can restore, and whether that is
+        switched on
         cannot be told.
     type: dict
   owner:
     description:
-      - What to do about the controller of the source (ReplicaSet, StatefulSet, …). The new Pod has no owner in either case.
-      - V(detached) leaves out the labels by which that controller selects, because it would adopt the new Pod and delete it at
+      - What to do about the controller of the source (ReplicaSet, StatefulSet, …). The new Pod has no owner in either
+        case.
+      - V(detached) leaves out the labels by which that controller selects, because it would adopt the new Pod and
+        delete it at
         once. They are returned as RV(labels_removed).
       - V(keep) keeps all labels.
     type: str
@@ -132,7 +138,8 @@ options:
     elements: str
   restart_policy:
     description:
-      - The new Pod's restart policy. When not given, the back-end decides; V(Never) for V(image), because a container that crashes
+      - The new Pod's restart policy. When not given, the back-end decides; V(Never) for V(image), because a container
+        that crashes
         would be restored from the same checkpoint again and go back in time.
     type: str
     choices: [Always, OnFailure, Never]
@@ -157,7 +164,8 @@ seealso:
   - module: container_checkpoint.kubernetes.restore_evidence
 notes:
   - Needs the rights to get pods, nodes and the source's owner, to create and delete pods, and to list events.
-  - Whoever can restore a checkpoint can start processes with the privileges that it holds, whatever the security context says.
+  - Whoever can restore a checkpoint can start processes with the privileges that it holds, whatever the security
+    context says.
 """
 
 EXAMPLES = r"""
@@ -314,7 +322,9 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _kube_api
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec_kube_api import kube_api_argument_spec
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec_kube_api import (
+    kube_api_argument_spec,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore import Restorer, order_from

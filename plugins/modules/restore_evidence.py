@@ -13,7 +13,8 @@ author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
   - Asks the container runtime of the node that it runs on what it recorded about the containers of a Pod.
-  - A Pod that is Running, its image and its log prove nothing. The status shows the ordinary image, and old log lines are carried over.
+  - A Pod that is Running, its image and its log prove nothing. The status shows the ordinary image, and old log lines
+    are carried over.
   - Compares the checkpoint that the runtime recorded with the one expected, by digest (containerd) and by time.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
@@ -47,7 +48,8 @@ options:
         required: true
       image:
         description:
-          - The checkpoint image by digest that it must have been restored from. Compared where the runtime records it; CRI-O does not.
+          - The checkpoint image by digest that it must have been restored from. Compared where the runtime records it;
+            CRI-O does not.
         type: str
       checkpointed_at:
         description:
@@ -183,7 +185,8 @@ reasons:
   sample: []
 criu_log:
   description:
-    - What CRIU's log of its last restore on this node says, V(null) if the proof is complete or no log is kept. The runtimes delete
+    - What CRIU's log of its last restore on this node says, V(null) if the proof is complete or no log is kept. The
+      runtimes delete
       theirs when a restore failed; C(log-file) in C(/etc/criu/runc.conf) (role criu, C(criu_log_file)) keeps one.
     - So after a restore that failed, and whose Pod may be gone, ask with O(require=false).
   returned: always, once the runtime has answered
@@ -215,7 +218,10 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils im
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_log
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Container, Cri
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, RestoreError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    CheckpointError,
+    RestoreError,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import check_label, check_subdomain
 
@@ -241,7 +247,8 @@ def collect(
         here = [container for container in here if container.pod_uid == params["pod_uid"]]
     present = newest(here)
     wanted = [
-        evidence.Expected(entry["name"], entry.get("image"), entry.get("checkpointed_at")) for entry in params["containers"] or []
+        evidence.Expected(entry["name"], entry.get("image"), entry.get("checkpointed_at"))
+        for entry in params["containers"] or []
     ] or [evidence.Expected(name) for name in sorted(present)]
 
     def digests_of(reference: str) -> t.Sequence[str]:
@@ -250,7 +257,11 @@ def collect(
     described, reasons = [], []
     if not here:
         uid = " with UID %s" % params["pod_uid"] if params["pod_uid"] else ""
-        text = "this node runs no container of pod %s/%s%s: is it the node the pod was restored on?" % (namespace, pod, uid)
+        text = "this node runs no container of pod %s/%s%s: is it the node the pod was restored on?" % (
+            namespace,
+            pod,
+            uid,
+        )
         reasons.append({"id": "no-pod", "container": None, "text": text})
     for expected in wanted if here else []:
         if expected.name not in present:
@@ -261,10 +272,21 @@ def collect(
         described.append(evidence.describe(container))
         reasons += evidence.judge(container, expected, alive, digests_of)
     proven = evidence.verified(reasons)
-    result = {"changed": False, "containers": described, "reasons": reasons, "verified": proven, "criu_log": None if proven else log()}
+    result = {
+        "changed": False,
+        "containers": described,
+        "reasons": reasons,
+        "verified": proven,
+        "criu_log": None if proven else log(),
+    }
     if params["require"] and not proven:
-        texts = ["container %(container)s: %(text)s" % reason if reason["container"] else reason["text"] for reason in reasons]
-        raise RestoreError("it is not proven that pod %s/%s was restored: %s" % (namespace, pod, "; ".join(texts)), **result)
+        texts = [
+            "container %(container)s: %(text)s" % reason if reason["container"] else reason["text"]
+            for reason in reasons
+        ]
+        raise RestoreError(
+            "it is not proven that pod %s/%s was restored: %s" % (namespace, pod, "; ".join(texts)), **result
+        )
     return result
 
 

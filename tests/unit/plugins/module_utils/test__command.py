@@ -10,7 +10,10 @@ import time
 
 import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import DeadlineError, RuntimeToolError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    DeadlineError,
+    RuntimeToolError,
+)
 
 
 class Module:
@@ -31,7 +34,11 @@ TIMEOUT = {"timeout": "/usr/bin/timeout"}
 
 
 def test_a_command_that_ends_in_time_gives_its_own_answer():
-    assert CommandRunner(Module(TIMEOUT)).run(["sh", "-c", "echo out; echo err >&2; exit 3"], 10) == (3, "out\n", "err\n")
+    assert CommandRunner(Module(TIMEOUT)).run(["sh", "-c", "echo out; echo err >&2; exit 3"], 10) == (
+        3,
+        "out\n",
+        "err\n",
+    )
 
 
 def test_a_command_that_takes_too_long_is_ended():

@@ -10,7 +10,10 @@ import os
 
 import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _cri
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError, RuntimeToolError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    InputError,
+    RuntimeToolError,
+)
 
 FIXTURES = os.path.join(os.path.dirname(__file__), "..", "..", "fixtures")
 
@@ -115,8 +118,18 @@ def test_an_answer_without_the_verbose_part_is_refused():
 def test_containers_are_filtered_even_if_crictl_did_not():
     listing = {
         "containers": [
-            {"id": "a", "metadata": {"name": "c", "attempt": 0}, "state": "CONTAINER_EXITED", "labels": labels("default", "web", "c")},
-            {"id": "b", "metadata": {"name": "c", "attempt": 1}, "state": "CONTAINER_RUNNING", "labels": labels("default", "web", "c")},
+            {
+                "id": "a",
+                "metadata": {"name": "c", "attempt": 0},
+                "state": "CONTAINER_EXITED",
+                "labels": labels("default", "web", "c"),
+            },
+            {
+                "id": "b",
+                "metadata": {"name": "c", "attempt": 1},
+                "state": "CONTAINER_RUNNING",
+                "labels": labels("default", "web", "c"),
+            },
             {"id": "x", "metadata": {"name": "c"}, "state": "CONTAINER_RUNNING", "labels": labels("other", "web", "c")},
         ]
     }
@@ -125,7 +138,11 @@ def test_containers_are_filtered_even_if_crictl_did_not():
 
 
 def labels(namespace, pod, name):
-    return {"io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.name": pod, "io.kubernetes.container.name": name}
+    return {
+        "io.kubernetes.pod.namespace": namespace,
+        "io.kubernetes.pod.name": pod,
+        "io.kubernetes.container.name": name,
+    }
 
 
 def test_crictl_missing_says_where_it_comes_from():
@@ -134,7 +151,14 @@ def test_crictl_missing_says_where_it_comes_from():
 
 
 def test_crictls_own_message_is_kept():
-    node = Node([(["checkpoint"], (1, "", 'rpc error: code = Unknown desc = only CONTAINER_RUNNING containers can be checkpointed\n'))])
+    node = Node(
+        [
+            (
+                ["checkpoint"],
+                (1, "", "rpc error: code = Unknown desc = only CONTAINER_RUNNING containers can be checkpointed\n"),
+            )
+        ]
+    )
     with pytest.raises(RuntimeToolError, match="crictl checkpoint failed: rpc error.*only CONTAINER_RUNNING"):
         node.cri().checkpoint("abc", "/tmp/x.tar", 120)
 
@@ -175,11 +199,15 @@ def test_memory(answer, expected):
     ],
 )
 def test_image_is_found_by_tag_digest_and_id(reference, found):
-    image = {"id": "f" * 64, "repoTags": ["base.lab:5001/counter:1"], "repoDigests": ["base.lab:5001/counter@sha256:" + "1" * 64]}
+    image = {
+        "id": "f" * 64,
+        "repoTags": ["base.lab:5001/counter:1"],
+        "repoDigests": ["base.lab:5001/counter@sha256:" + "1" * 64],
+    }
     assert (Node([(["images"], (0, json.dumps({"images": [image]}), ""))]).cri().image(reference) is not None) is found
 
 
-# -- paused containers ------------------------------------------------------------------------------------------------
+# -- paused containers -----------------------------------------------------------------------------------------------
 
 
 def test_containerd_paused_is_seen_through_ctr_and_repaired():
@@ -194,7 +222,14 @@ def test_containerd_paused_is_seen_through_ctr_and_repaired():
     assert cri.paused(container) is True
     cri.resume(container)
     assert node.calls[1][0] == [
-        "/usr/bin/ctr", "--address", "/run/containerd/containerd.sock", "--namespace", "k8s.io", "tasks", "resume", container.id
+        "/usr/bin/ctr",
+        "--address",
+        "/run/containerd/containerd.sock",
+        "--namespace",
+        "k8s.io",
+        "tasks",
+        "resume",
+        container.id,
     ]
 
 
@@ -210,7 +245,10 @@ def test_crio_paused_is_seen_through_the_runtime_that_knows_the_container():
     node = Node(
         [
             (["/usr/bin/runc", "state"], (1, "", "container does not exist")),
-            (["/usr/bin/crun", "state"], [(0, '{"status": "paused"}', ""), (0, '{"status": "paused"}', ""), (0, '{"status": "running"}', "")]),
+            (
+                ["/usr/bin/crun", "state"],
+                [(0, '{"status": "paused"}', ""), (0, '{"status": "paused"}', ""), (0, '{"status": "running"}', "")],
+            ),
             (["/usr/bin/crun", "resume"], (0, "", "")),
         ],
         tools=("runc", "crun"),

@@ -31,7 +31,7 @@ def sample(pattern):
     return "before " + pattern.replace("…", " 4711 ") + " after"
 
 
-# -- the table --------------------------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------------------------------------
 
 
 def test_ids_are_unique_and_speakable():
@@ -62,7 +62,7 @@ def test_nothing_is_said_about_what_is_not_known():
     assert diagnose('{"items":["/var/lib/kubelet/checkpoints/checkpoint-a_b-c-2026-11-21T11:55:44Z.tar"]}') == []
 
 
-# -- real answers -------------------------------------------------------------------------------------------------------
+# -- real answers ----------------------------------------------------------------------------------------------------
 
 
 def test_crios_quoted_dump_log_names_the_tcp_connection_and_not_the_first_error_line():
@@ -97,15 +97,23 @@ def test_events_of_a_restore_that_lacked_the_serviceaccount_mount(engine, expect
         ("404 page not found\n", "kubelet-no-endpoint"),
         ("pod does not exist\n", "kubelet-no-such-pod"),
         ("container noctr does not exist\n", "kubelet-no-such-container"),
-        ("Forbidden (user=kube-apiserver-kubelet-client, verb=create, resource=nodes, subresource(s)=[checkpoint])\n", "kubelet-forbidden"),
+        (
+            "Forbidden (user=kube-apiserver-kubelet-client, verb=create, resource=nodes, "
+            "subresource(s)=[checkpoint])\n",
+            "kubelet-forbidden",
+        ),
         ("Forbidden (user=u, verb=get, resource=nodes, subresource(s)=[configz proxy])\n", "kubelet-forbidden-proxy"),
         ("Unauthorized\n", "kubelet-unauthorized"),
         ("cannot parse value of timeout parameter\n", "kubelet-bad-timeout"),
-        ("checkpointing of default/c/c failed (CheckpointContainer requires the timeout value to be > 0)\n", "kubelet-bad-timeout"),
+        (
+            "checkpointing of default/c/c failed (CheckpointContainer requires the timeout value to be > 0)\n",
+            "kubelet-bad-timeout",
+        ),
         ("Client sent an HTTP request to an HTTPS server.\n", "kubelet-plain-http"),
         ("checkpointing of default/p/c failed (container c not found)\n", "kubelet-not-running"),
         (
-            "checkpointing of d/p/c failed (rpc error: code = DeadlineExceeded desc = stream terminated by RST_STREAM with error code: CANCEL)\n",
+            "checkpointing of d/p/c failed (rpc error: code = DeadlineExceeded desc = stream terminated by RST_STREAM "
+            "with error code: CANCEL)\n",
             "kubelet-deadline",
         ),
     ],
@@ -114,7 +122,7 @@ def test_the_kubelets_answers(answer, expected):
     assert ids(answer)[0] == expected
 
 
-# -- ranking ------------------------------------------------------------------------------------------------------------
+# -- ranking ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_harmless_error_is_no_finding_even_alone():
@@ -123,7 +131,10 @@ def test_a_harmless_error_is_no_finding_even_alone():
 
 
 def test_an_error_nobody_knows_is_quoted_and_the_harmless_one_is_not():
-    log = RLIMIT + "(00.02) Error (criu/mem.c:672): Can't dump page with parasite\n(00.03) Error (criu/cr-dump.c:1975): Dumping FAILED.\n"
+    log = (
+        RLIMIT
+        + "(00.02) Error (criu/mem.c:672): Can't dump page with parasite\n(00.03) Error (criu/cr-dump.c:1975): Dumping FAILED.\n"
+    )
     found = diagnose(log)
     assert [finding["id"] for finding in found] == ["criu-unknown"]
     assert found[0]["line"] == "Error (criu/mem.c:672): Can't dump page with parasite"
@@ -147,8 +158,11 @@ def test_the_root_comes_before_its_consequences_and_before_the_wrapper():
         ("Unsupported proto 262 for socket", ["mptcp"]),
         ("Unsupported proto 132 for socket", ["socket-protocol"]),
         ("failed to pull checkpoint base image sha256:f00: parse: invalid port", ["containerd-base-local"]),
-        ("failed to pull checkpoint base image base.lab/x@sha256:f00: 401 Unauthorized", ["containerd-base-pull", "kubelet-unauthorized"]),
-        ("locating image with ID \"f8de\": image not known", ["crio-base-image"]),
+        (
+            "failed to pull checkpoint base image base.lab/x@sha256:f00: 401 Unauthorized",
+            ["containerd-base-pull", "kubelet-unauthorized"],
+        ),
+        ('locating image with ID "f8de": image not known', ["crio-base-image"]),
     ],
 )
 def test_special_cases_win_over_general_ones(line, expected):
@@ -165,7 +179,10 @@ def test_a_long_line_is_shortened():
 
 
 def test_a_long_log_is_read_quickly():
-    log = "(00.031765) 1725 fdinfo 1: pos:                0 flags:                1/0\n" * 100000 + "(00.1) Some file locks are hold by dumping tasks!\n"
+    log = (
+        "(00.031765) 1725 fdinfo 1: pos:                0 flags:                1/0\n" * 100000
+        + "(00.1) Some file locks are hold by dumping tasks!\n"
+    )
     started = time.process_time()
     assert ids(log) == ["file-locks"]
     # Every pattern in every line would take a minute.

@@ -11,10 +11,18 @@ import threading
 
 import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _kube_api
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec_kube_api import kube_api_argument_spec
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import HttpStatusError, InputError, TransportError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec_kube_api import (
+    kube_api_argument_spec,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    HttpStatusError,
+    InputError,
+    TransportError,
+)
 
-needs_library = pytest.mark.skipif(not _kube_api.HAS_KUBERNETES, reason="the kubernetes library is a matter of the controller")
+needs_library = pytest.mark.skipif(
+    not _kube_api.HAS_KUBERNETES, reason="the kubernetes library is a matter of the controller"
+)
 
 
 def params(**given):
@@ -45,7 +53,9 @@ class Server:
             def answer(self):
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
-                outer.requests.append((self.command, self.path, {key.lower(): value for key, value in self.headers.items()}, body))
+                outer.requests.append(
+                    (self.command, self.path, {key.lower(): value for key, value in self.headers.items()}, body)
+                )
                 status, document = outer.respond(self.command, self.path.split("?")[0], body)
                 data = json.dumps(document).encode()
                 self.send_response(status)
@@ -77,7 +87,11 @@ class Server:
                     {"name": "events", "singularName": "event", "namespaced": True, "kind": "Event", "verbs": verbs},
                 ],
             },
-            "/api/v1/namespaces/default/pods/counter": {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "counter"}},
+            "/api/v1/namespaces/default/pods/counter": {
+                "kind": "Pod",
+                "apiVersion": "v1",
+                "metadata": {"name": "counter"},
+            },
             "/api/v1/namespaces/default/events": {"kind": "EventList", "apiVersion": "v1", "items": []},
         }
         if method == "POST":
@@ -107,17 +121,29 @@ def test_a_real_client_by_kubeconfig_dictionary(server, tmp_path):
 
 @needs_library
 def test_explicit_options_win_over_the_kubeconfig(server, tmp_path):
-    given = params(kubeconfig=kubeconfig("http://127.0.0.1:1"), host=server.url, api_key="other", impersonate_user="jane", impersonate_groups=["ops"])
+    given = params(
+        kubeconfig=kubeconfig("http://127.0.0.1:1"),
+        host=server.url,
+        api_key="other",
+        impersonate_user="jane",
+        impersonate_groups=["ops"],
+    )
     _kube_api.connect(given, str(tmp_path)).get("v1", "Pod", "counter", "default")
     headers = server.requests[-1][2]
-    assert (headers["authorization"], headers["impersonate-user"], headers["impersonate-group"]) == ("Bearer other", "jane", "ops")
+    assert (headers["authorization"], headers["impersonate-user"], headers["impersonate-group"]) == (
+        "Bearer other",
+        "jane",
+        "ops",
+    )
 
 
 @needs_library
 def test_dry_run_delete_and_events_as_they_go_over_the_wire(server, tmp_path):
     api = _kube_api.connect(params(kubeconfig=kubeconfig(server.url)), str(tmp_path))
     with pytest.raises(HttpStatusError) as caught:
-        api.create_pod({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "namespace": "default"}}, dry_run=True)
+        api.create_pod(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "namespace": "default"}}, dry_run=True
+        )
     assert server.requests[-1][:2] == ("POST", "/api/v1/namespaces/default/pods?dryRun=All")
     assert caught.value.status == 403 and "hunter2" not in caught.value.msg
     assert "Missing right: apiGroups: [''], resources: ['pods'], verbs: ['create']" in caught.value.msg
@@ -153,7 +179,11 @@ def test_configurations_that_cannot_be_used(given, words, tmp_path):
 
 
 def test_secrets_are_found_everywhere():
-    given = params(api_key="a", password="b", kubeconfig={"users": [{"user": {"token": "c", "auth-provider": {"config": {"id-token": "d"}}}}]})
+    given = params(
+        api_key="a",
+        password="b",
+        kubeconfig={"users": [{"user": {"token": "c", "auth-provider": {"config": {"id-token": "d"}}}}]},
+    )
     assert _kube_api.secrets_of(given) == {"a", "b", "c", "d"}
     assert _kube_api.secrets_of(params(kubeconfig="/path")) == set()
 

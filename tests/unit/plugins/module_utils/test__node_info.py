@@ -88,13 +88,18 @@ def path(result, name):
     return next(entry for entry in result["restore_paths"] if entry["name"] == name)
 
 
-# -- whole nodes ------------------------------------------------------------------------------------------------------
+# -- whole nodes -----------------------------------------------------------------------------------------------------
 
 
 def test_a_node_with_nothing_installed_gives_a_clean_report():
     node = Node()
     facts, result = node.facts(), node.judge()
-    assert (facts["engine"], facts["criu_version"], facts["oci_runtime"]["path"], facts["config"]) == (None, None, None, None)
+    assert (facts["engine"], facts["criu_version"], facts["oci_runtime"]["path"], facts["config"]) == (
+        None,
+        None,
+        None,
+        None,
+    )
     assert result["verdict"] == {"checkpoint": "no", "restore": "no"}
     assert ids(result, "error") == ["no-engine", "no-criu", "no-restore-path"]
     assert json.dumps(result) and json.dumps(facts)
@@ -118,7 +123,13 @@ def test_containerd_that_restores_without_a_switch():
         ("2.2.7", "", True, False, "switched off in the configuration of containerd 2.2.7"),
         ("2.3.4", "enable_experimental_restore_via_create = false", True, False, "switched off"),
         ("2.3.4", "enable_experimental_restore_via_create = true", True, True, "and it is on"),
-        ("2.3.4", "enable_experimental_restore_via_create = true\n    enable_criu = false", True, False, "CRIU is switched off"),
+        (
+            "2.3.4",
+            "enable_experimental_restore_via_create = true\n    enable_criu = false",
+            True,
+            False,
+            "CRIU is switched off",
+        ),
         ("2.4.0-beta.0", "enable_experimental_restore_via_create = true", False, False, "removed in 2.4"),
         ("1.7.24", "", False, False, "not yet built"),
     ],
@@ -179,7 +190,9 @@ def test_kernel_and_criu_must_fit(kernel, criu, expected, verdict):
 
 
 def test_bookworms_criu_on_a_new_kernel_fails_its_own_check():
-    table = commands(criu="3.17.1", **{"criu check": (1, "", "Error (criu/vdso.c:654): Unexpected rt vDSO area bounds\n")})
+    table = commands(
+        criu="3.17.1", **{"criu check": (1, "", "Error (criu/vdso.c:654): Unexpected rt vDSO area bounds\n")}
+    )
     result = Node(table, FILES, kernel="6.18.44").judge()
     assert "Unexpected rt vDSO area bounds" in reason(result, "criu-check-fails")["text"]
 
@@ -240,14 +253,17 @@ def test_no_criu_configuration_at_all():
     assert "tcp-not-closed" in ids(Node(commands(), files).judge(), "info")
 
 
-# -- OCI runtimes -------------------------------------------------------------------------------------------------------
+# -- OCI runtimes ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "more, words",
     [
         ({"runc features": (0, FEATURES.replace("true", "false"), "")}, "says checkpoint.enabled is false"),
-        ({"runc features": (1, "", ""), "runc checkpoint --help": (3, "", "No help topic")}, "'/usr/bin/runc checkpoint --help' fails"),
+        (
+            {"runc features": (1, "", ""), "runc checkpoint --help": (3, "", "No help topic")},
+            "'/usr/bin/runc checkpoint --help' fails",
+        ),
     ],
 )
 def test_runc_without_criu(more, words):
@@ -280,7 +296,9 @@ runtime_path = "/usr/libexec/crio/runc"
 def crio(version="1.36.6", runtime="runc", image="", level="", **more):
     table = commands(version, engine="cri-o", **more)
     table["crio config"] = (0, CRIO_CONFIG % (runtime, image, level), "")
-    table.setdefault("crun --version", (0, "crun version 1.28\n+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +CRIU +YAJL\n", ""))
+    table.setdefault(
+        "crun --version", (0, "crun version 1.28\n+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +CRIU +YAJL\n", "")
+    )
     table.setdefault("ldconfig -p", (0, "libcriu.so.2 (libc6,x86-64) => /lib/libcriu.so.2\n", ""))
     return Node(table, {"/run/containerd/containerd.sock": "", "/etc/criu/runc.conf": "tcp-close\n"})
 
@@ -317,13 +335,16 @@ def test_crun_with_everything_is_still_a_risk():
     assert result["verdict"]["restore"] == "risky" and "crun" in ids(result, "warning")
 
 
-# -- the restore handler --------------------------------------------------------------------------------------------------
+# -- the restore handler ---------------------------------------------------------------------------------------------
 
-HANDLED = """BinaryName = ''
+HANDLED = (
+    """BinaryName = ''
         [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.restore]
           runtime_type = 'io.containerd.runc.v2'
           [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.restore.options]
-            BinaryName = '%s/runtime'""" % _restore_handler.HANDLER_DIR
+            BinaryName = '%s/runtime'"""
+    % _restore_handler.HANDLER_DIR
+)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +374,7 @@ def test_no_handler():
     assert (found["available"], found["enabled"], found["remedy"]) == (False, False, "role restore_handler")
 
 
-# -- what pod_restore asks about a target of which it knows only the version ------------------------------------------------
+# -- what pod_restore asks about a target of which it knows only the version -----------------------------------------
 
 
 @pytest.mark.parametrize(

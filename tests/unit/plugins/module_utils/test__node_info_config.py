@@ -58,7 +58,14 @@ def test_single_values():
 
 @pytest.mark.parametrize(
     "text",
-    ["key = { a = 1 }", 'key = """\nlong\n"""', "key = 2026-11-21T00:00:00Z", "[[list]]\nkey = 1", "[a.\nkey = 1", "key = ['never closed"],
+    [
+        "key = { a = 1 }",
+        'key = """\nlong\n"""',
+        "key = 2026-11-21T00:00:00Z",
+        "[[list]]\nkey = 1",
+        "[a.\nkey = 1",
+        "key = ['never closed",
+    ],
 )
 def test_what_it_does_not_know_is_skipped_and_not_guessed(text):
     assert config.parse(text) == {}

@@ -31,7 +31,9 @@ def test_every_version_is_in_exactly_one_range(engine):
     for major in (0, 1, 2, 3):
         for minor in range(0, 45):
             for patch in (0, 1, 3, 4, 6, 7, 8, 9, 13, 14, 20):
-                hits = [row for row in versions._ENGINES if row[0] == engine and row[1] <= (major, minor, patch) < row[2]]
+                hits = [
+                    row for row in versions._ENGINES if row[0] == engine and row[1] <= (major, minor, patch) < row[2]
+                ]
                 assert len(hits) == 1, (engine, major, minor, patch)
 
 

@@ -61,7 +61,9 @@ def test_the_source_object_is_not_changed():
 
 def test_stale_annotations_go_and_the_origin_is_written_down():
     pod = source()
-    pod["metadata"]["annotations"].update({"cni.projectcalico.org/podIP": "10.0.0.1", "team": "a", "container-checkpoint/request": "old"})
+    pod["metadata"]["annotations"].update(
+        {"cni.projectcalico.org/podIP": "10.0.0.1", "team": "a", "container-checkpoint/request": "old"}
+    )
     annotations = made(pod, annotations={"note": "b"}).pod["metadata"]["annotations"]
     assert annotations.pop("container-checkpoint/request") != "old"
     assert annotations == {
@@ -140,7 +142,7 @@ def test_a_fresh_container_whose_digest_is_not_known():
     assert "its digest is not known" in built.warnings[0]
 
 
-# -- placement ------------------------------------------------------------------------------------------------------------
+# -- placement -------------------------------------------------------------------------------------------------------
 
 HERE = [{"key": "metadata.name", "operator": "In", "values": ["node2"]}]
 DAEMON = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node1"]}]}
@@ -166,18 +168,27 @@ def test_placement_by_affinity(affinity, expected):
 
 
 def test_placement_by_name_forgets_what_tied_the_pod_to_its_old_node():
-    spec = made(source(affinity=required(DAEMON), nodeSelector={"kubernetes.io/hostname": "node1", "disk": "ssd"})).pod["spec"]
+    spec = made(source(affinity=required(DAEMON), nodeSelector={"kubernetes.io/hostname": "node1", "disk": "ssd"})).pod[
+        "spec"
+    ]
     assert spec["nodeName"] == "node2" and "affinity" not in spec and spec["nodeSelector"] == {"disk": "ssd"}
     assert made(source(affinity=required(ZONE))).pod["spec"]["affinity"] == required(ZONE)
 
 
-# -- labels, secrets, sameness ------------------------------------------------------------------------------------------------
+# -- labels, secrets, sameness ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "owner, expected",
     [
-        ({"spec": {"selector": {"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]}}}, {"a", "b"}),
+        (
+            {
+                "spec": {
+                    "selector": {"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]}
+                }
+            },
+            {"a", "b"},
+        ),
         ({"spec": {"selector": {"a": "1"}}}, {"a"}),
         ({"spec": {}}, set()),
         ({}, set()),

@@ -28,7 +28,10 @@ def test_configured_path(config, expected):
 
 def test_the_log_is_diagnosed_with_its_age(tmp_path):
     log, config = tmp_path / "criu.log", tmp_path / "runc.conf"
-    log.write_text("x\n" * 3_000_000 + "(00.01) mnt: No mapping for 970:(null) mountpoint\n(00.02) Error (criu/cr-restore.c:1): Restoring FAILED.\n")
+    log.write_text(
+        "x\n" * 3_000_000
+        + "(00.01) mnt: No mapping for 970:(null) mountpoint\n(00.02) Error (criu/cr-restore.c:1): Restoring FAILED.\n"
+    )
     os.utime(log, (1000, 1000))
     config.write_text("log-file %s\n" % log)
     found = _restore_log.look(str(config), now=lambda: 1007.5)

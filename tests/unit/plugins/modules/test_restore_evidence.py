@@ -110,7 +110,11 @@ def test_an_expectation_by_tag_is_refused():
 @pytest.mark.parametrize("engine", ["containerd", "crio"])
 def test_restored_from_a_checkpoint_of_another_time(engine):
     expected = [{"name": "py-d", "checkpointed_at": "2026-11-20T00:00:00Z"}]
-    refused(Node(container(engine)), "restored from a checkpoint of 2026-11-21.*, not of 2026-11-20T00:00:00Z", containers=expected)
+    refused(
+        Node(container(engine)),
+        "restored from a checkpoint of 2026-11-21.*, not of 2026-11-20T00:00:00Z",
+        containers=expected,
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,9 @@ def test_the_newest_attempt_counts():
 
 
 def test_another_node():
-    details = refused(Node(), "this node runs no container of pod default/py-d: is it the node the pod was restored on?")
+    details = refused(
+        Node(), "this node runs no container of pod default/py-d: is it the node the pod was restored on?"
+    )
     assert details["criu_log"] == LOG
 
 
@@ -147,7 +153,11 @@ def test_an_older_pod_of_the_same_name_is_not_mistaken_for_it():
 
 
 def test_a_container_that_is_not_there():
-    details = refused(Node(container("containerd")), "container web: there is no such container: pod default/py-d has py-d here", containers=[{"name": "web"}])
+    details = refused(
+        Node(container("containerd")),
+        "container web: there is no such container: pod default/py-d has py-d here",
+        containers=[{"name": "web"}],
+    )
     assert details["containers"] == []
 
 

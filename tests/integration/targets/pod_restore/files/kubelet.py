@@ -20,7 +20,12 @@ from kubernetes.dynamic.exceptions import ConflictError, NotFoundError
 
 # As a real kubelet 1.36.2 with containerd showed it when the base image could not be pulled.
 REFUSED = "failed to pull checkpoint base image base.lab:5001/counter@sha256:f618: 401 Unauthorized"
-NODES = {"node1": "containerd://2.1.9", "node2": "containerd://2.1.9", "node3": "cri-o://1.36.3", "node4": "containerd://2.4.0"}
+NODES = {
+    "node1": "containerd://2.1.9",
+    "node2": "containerd://2.1.9",
+    "node3": "cri-o://1.36.3",
+    "node4": "containerd://2.4.0",
+}
 
 
 def state_for(image):
@@ -70,7 +75,10 @@ def step(pods):
                 pods.delete(name=name, namespace="default", body={"gracePeriodSeconds": 0})
             elif not (entry.get("status") or {}).get("containerStatuses"):
                 pods.status.patch(
-                    body={"status": status_of(entry)}, name=name, namespace="default", content_type="application/merge-patch+json"
+                    body={"status": status_of(entry)},
+                    name=name,
+                    namespace="default",
+                    content_type="application/merge-patch+json",
                 )
         except (ConflictError, NotFoundError):
             pass  # changed under us; the next step sees it as it is then
