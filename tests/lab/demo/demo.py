@@ -138,7 +138,7 @@ def show(demo: Demo, before: dict, after: dict, result: dict) -> None:
     print("\nThe source went on for %s ms after its state was saved; nobody asked it anything in that time." % result["lost_ms"])
     print("\nIn the migration:")
     for name, seconds in result["stages"].items():
-        print("  %-44s %7.2f s" % (name.replace("_", " "), seconds))
+        print("  %-44s %7.2f s" % (name, seconds))
 
 
 def main() -> int:
