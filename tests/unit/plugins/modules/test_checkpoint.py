@@ -4,32 +4,27 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+from ansible.module_utils import basic
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.modules import checkpoint
 
-ROOT = os.path.abspath(__file__).partition("/ansible_collections/")[0]
 
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Run the module with these options; its result."""
 
-def call(tmp_path, **options):
-    """Run the module as a node would: its own process, its arguments on standard input."""
-    options.setdefault("checkpoint_dir", str(tmp_path))
-    arguments = json.dumps({"ANSIBLE_MODULE_ARGS": dict(options, _ansible_check_mode=options.pop("check", False))})
-    code = (
-        "import ansible.module_utils.basic as basic\n"
-        "basic._ANSIBLE_PROFILE = 'legacy'\n"
-        "from ansible_collections.container_checkpoint.kubernetes.plugins.modules.checkpoint import main\nmain()\n"
-    )
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT] + [path for path in sys.path if path]))
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=arguments, capture_output=True, text=True, check=False, env=environment
-    )
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)
+    def run(check=False, **options):
+        options.setdefault("checkpoint_dir", str(tmp_path))
+        arguments = {"ANSIBLE_MODULE_ARGS": dict(options, _ansible_check_mode=check, _ansible_remote_tmp=str(tmp_path))}
+        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps(arguments).encode("utf-8"))
+        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+        with pytest.raises(SystemExit):
+            checkpoint.main()
+        return json.loads(capsys.readouterr().out)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -52,8 +47,8 @@ def call(tmp_path, **options):
         ),
     ],
 )
-def test_failures_of_the_module(tmp_path, options, text):
-    result = call(tmp_path, **options)
+def test_failures_of_the_module(call, options, text):
+    result = call(**options)
     assert result["failed"] and text in result["msg"], result["msg"]
     assert "secret-key" not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
     assert result.get("invocation", {}).get("module_args", {}).get("api_key") in (
@@ -62,8 +57,8 @@ def test_failures_of_the_module(tmp_path, options, text):
     )
 
 
-def test_failures_have_the_results_keys(tmp_path):
-    result = call(tmp_path, pods=[{"name": "a"}], kubelet_url="https://127.0.0.1:1", check=True)
+def test_failures_have_the_results_keys(call):
+    result = call(pods=[{"name": "a"}], kubelet_url="https://127.0.0.1:1", check=True)
     assert {"changed", "checkpoints", "failures", "not_running", "msg", "diagnosis"} <= set(result)
 
 
