@@ -36,6 +36,7 @@ IMAGES, DIFF, DELETED, SPEC, WORK = "checkpoint", "rootfs-diff.tar", "deleted.fi
 # What an entry keeps when its memory is removed.
 _KEPT = (ENTRY_FILE, CLAIM_FILE, STATUS_FILE, "restore.log")
 _ID = re.compile(r"[0-9a-f]{32}")
+_UNWRITTEN = re.compile(r"\.(?:entry|claim|status)\.json\..*\.tmp")
 _MAX_JSON = 4 * 1024 * 1024
 
 Document = t.Dict[str, t.Any]
@@ -182,6 +183,10 @@ def move(root: str, entry: Entry, state: str) -> Entry:
 
 def claim(root: str, entry: Entry, container_id: str, attempt: int = 1) -> Entry:
     """Make the entry this container's. Call it with the lock held."""
+    for name in os.listdir(entry.path):
+        # What a killed process was about to write (C(_files.write_atomic)).
+        if _UNWRITTEN.fullmatch(name):
+            os.unlink(os.path.join(entry.path, name))
     write_json(os.path.join(entry.path, CLAIM_FILE), dict(claimer(), container_id=container_id, attempt=attempt, started=False))
     return entry if entry.state == CLAIMED else move(root, entry, CLAIMED)
 

@@ -21,7 +21,6 @@ from cri_node import CONF, IMAGE, STATE, Node  # noqa: E402
 from staging import THERE, put_collection  # noqa: E402
 
 LABS = os.environ.get("CONTAINER_CHECKPOINT_LABS", "lab").split(",")
-SLOW = os.environ.get("HANDLER_SLOW") == "1"
 
 
 @pytest.fixture(scope="session", params=LABS)

@@ -24,6 +24,7 @@ from cri import Cri, CriError  # noqa: E402
 STATE = pathlib.Path("/run/container-checkpoint-lab")
 IMAGE = "base.lab:5001/counter:1"
 HANDLER = "container-checkpoint"
+SLOW = os.environ.get("HANDLER_SLOW") == "1"
 CONF = "/usr/local/libexec/container-checkpoint/handler.conf"
 STAGING = "/var/lib/container-checkpoint/restore"
 
