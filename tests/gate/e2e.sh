@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# e2e.sh [STEP...]: everything that runs on the lab's nodes, with the real containerd, runc and CRIU: the lab itself, the
-# restore handler, and the demonstration. Needs root.
+# e2e.sh [STEP...]: everything that runs on the lab's nodes, with the real containerd, runc and CRIU: the
+# demonstration, the main path with its faults, the restore handler, and the lab itself. Needs root.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -13,26 +13,31 @@ set -euo pipefail
 venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
 root=$("$GATE_ROOT/tests/gate/stage.sh" e2e)
 export PATH=$venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$root ANSIBLE_HOST_KEY_CHECKING=false ANSIBLE_PIPELINING=true
-export PYTHONPATH=$root
 cd "$root/$COLLECTION"
 name=${LAB_NAME:-e2e}
-check() { "$venv/bin/python" -m pytest -q -p no:cacheprovider -c tests/gate/pytest.ini --rootdir . --durations=5 "$@"; }
+pytest=(env "PYTHONPATH=$root" "$venv/bin/python" -m pytest -q -p no:cacheprovider -c tests/gate/pytest.ini --rootdir . --durations=5)
 
-step_lab() { check tests/lab/test_lab.py; }
+step_lab() { "${pytest[@]}" tests/lab/test_lab.py; }
 
-step_handler() {
+# The whole path and its faults, then the handler, on one lab.
+step_nodes() {
     local inventory rc=0
-    inventory=$(tests/lab/lab up --name "$name" --quiet | tail -n 1)
-    ansible-playbook --inventory "$inventory" tests/lab/provision.yml &&
-        ansible-playbook --inventory "$inventory" tests/handler/install.yml &&
-        CONTAINER_CHECKPOINT_LABS=$name check tests/handler || rc=$?
-    tests/lab/lab down --name "$name" --quiet || rc=1
+    inventory=$(tests/lab/lab up --name "$name" | tail -n 1)
+    [ -f "$inventory" ] || return 1
+    if ansible-playbook --inventory "$inventory" tests/lab/provision.yml; then
+        timed 'e2e main path and faults' env E2E_LAB="$name" "${pytest[@]}" tests/e2e || rc=1
+        timed 'e2e handler installation' ansible-playbook --inventory "$inventory" tests/handler/install.yml || rc=1
+        timed 'e2e handler' env CONTAINER_CHECKPOINT_LABS="$name" "${pytest[@]}" tests/handler || rc=1
+    else
+        rc=1
+    fi
+    tests/lab/lab down --name "$name" || rc=1
     return "$rc"
 }
 
-step_demo() { PYTHONPATH='' LAB_NAME=$name "$GATE_ROOT/tests/lab/demo/run"; }
+step_demo() { LAB_NAME=$name "$GATE_ROOT/tests/lab/demo/run"; }
 
-[ $# -gt 0 ] || set -- demo handler lab
+[ $# -gt 0 ] || set -- demo nodes lab
 failed=''
 for step in "$@"; do timed "e2e $step" "step_$step" || failed="$failed $step"; done
 [ -z "$failed" ] || die "end to end failed:$failed"

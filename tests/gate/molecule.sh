@@ -14,7 +14,7 @@ cd "$root/$COLLECTION"
 [ $# -gt 0 ] || mapfile -t scenarios < <(find molecule -mindepth 2 -maxdepth 2 -name molecule.yml -printf '%h\n' | xargs -r -n 1 basename | sort)
 [ $# -eq 0 ] || scenarios=("$@")
 [ "${#scenarios[@]}" -gt 0 ] || die 'no molecule scenario found'
-export PATH=$venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$root
+export PATH=$venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$root NO_COLOR=1 PY_COLORS=0 COLUMNS=200
 failed=''
 for scenario in "${scenarios[@]}"; do
     timed "molecule $scenario" molecule test --scenario-name "$scenario" || failed="$failed $scenario"
