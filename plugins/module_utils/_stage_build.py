@@ -83,7 +83,7 @@ def existing(root: str, order: Order) -> t.Optional[_stage.Entry]:
             return entry
         raise RestoreError(
             "restore %s is already %s for %s/%s/%s; remove it with state=absent before you stage another one"
-            % (entry.id, entry.state, order.namespace, order.pod, order.container), entry=entry.id,
+            % (entry.id, entry.state, order.namespace, order.pod, order.container), entry_id=entry.id,
         )
     return None
 

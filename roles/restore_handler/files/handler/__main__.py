@@ -24,6 +24,10 @@ def main(argv: t.List[str]) -> int:
         import expire
 
         return expire.run(config)
+    if argv == ["--container-checkpoint-self-test"]:
+        import selftest
+
+        return selftest.run(config)
     call = arguments.parse(argv)
     try:
         if call.command == "create":
