@@ -141,6 +141,22 @@ class ArchiveScanner:
             self._small[name] = raw
 
 
+def feed_seeking(stream: t.BinaryIO, consumer: t.Union[ArchiveScanner, TarParser]) -> None:
+    """Give a file from here to its end to a scanner or parser; what that does not look at is seeked over."""
+    size = os.fstat(stream.fileno()).st_size
+    while True:
+        jump = consumer.skippable
+        if jump:
+            if stream.tell() + jump > size:
+                break
+            stream.seek(jump, os.SEEK_CUR)
+            consumer.skip(jump)
+        block = stream.read(_QUICK_BLOCK)
+        if not block:
+            break
+        consumer.feed(block)
+
+
 def scan_file(path: str, limits: t.Optional[ArchiveLimits] = None) -> ArchiveContents:
     """A quick look at an archive: headers and small documents are read, memory pages are seeked over.
 
@@ -149,18 +165,7 @@ def scan_file(path: str, limits: t.Optional[ArchiveLimits] = None) -> ArchiveCon
     scanner = ArchiveScanner(limits)
     try:
         with open_regular(path) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            while True:
-                jump = scanner.skippable
-                if jump:
-                    if stream.tell() + jump > size:
-                        break
-                    stream.seek(jump, os.SEEK_CUR)
-                    scanner.skip(jump)
-                block = stream.read(_QUICK_BLOCK)
-                if not block:
-                    break
-                scanner.feed(block)
+            feed_seeking(stream, scanner)
         return scanner.finish()
     except ArchiveError as exc:
         raise ArchiveError("archive %s: %s" % (path, exc.msg), **exc.details) from None

@@ -49,6 +49,7 @@ class ArchiveLimits:
     members: int = 100000
     name_bytes: int = 16 * MIB
     depth: int = 64
+    values: int = 100000
 
 
 def safe_name(name: str) -> str:
@@ -129,6 +130,9 @@ def parse_document(name: str, raw: bytes, limits: ArchiveLimits) -> t.Any:
     def constant(text: str) -> t.Any:
         raise ArchiveError("the archive's %s holds %s, which is not JSON" % (name, text))
 
+    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > limits.values:
+        # A small file can hold so many empty lists that the parsed form fills the memory.
+        raise ArchiveError("the archive's %s holds more than %d values" % (name, limits.values))
     try:
         document = json.loads(raw.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
     except RecursionError:

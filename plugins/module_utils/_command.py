@@ -53,3 +53,15 @@ class CommandRunner:
                 "'%s' did not finish within %g s and was ended" % (" ".join(argv[:4]), timeout), argv=list(argv)
             )
         return rc, out, err
+
+    def run_with_pipes(
+        self, argv: t.Sequence[str], pass_fds: t.Sequence[int], started: t.Callable[[], None]
+    ) -> t.Tuple[int, str, str]:
+        """Run argv with these descriptors open in it; calls started() when it has them. For streams, so no deadline."""
+        return self._module.run_command(
+            list(argv),
+            pass_fds=list(pass_fds),
+            before_communicate_callback=lambda process: started(),
+            handle_exceptions=False,
+            environ_update={"LC_ALL": "C"},
+        )

@@ -158,7 +158,8 @@ def check(record: t.Any, path: str) -> Record:
     if schema > SCHEMA:
         raise ArchiveError(
             "record %s has schema %d, and this version of the collection reads up to %d; use the version that wrote it"
-            " or a newer one" % (path, schema, SCHEMA)
+            " or a newer one" % (path, schema, SCHEMA),
+            record_schema=schema,
         )
     for section, field, types in _REQUIRED:
         value = record.get(section)
