@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -146,7 +145,10 @@ def main() -> int:
         for mib in arguments.mib:
             one = report["restores"][mib] = restores(node, mib, arguments.rounds)
             for way in ("handler", "image"):
-                print("%-10d %10.2f %-8s %8.2f %18.2f %8.2f" % (mib, one["checkpoint"], way, one[way]["bring"], one[way]["create and start"], one[way]["total"]))
+                print(
+                    "%-10d %10.2f %-8s %8.2f %18.2f %8.2f"
+                    % (mib, one["checkpoint"], way, one[way]["bring"], one[way]["create and start"], one[way]["total"])
+                )
             print("%-10s image takes %.1f times as long" % ("", one["image"]["total"] / one["handler"]["total"]))
     finally:
         node.close()

@@ -171,7 +171,9 @@ def test_files_changed_added_and_deleted(node: Node, layout: str) -> None:
     restored = node.container(target)
     wait(lambda: node.log(target), 20, "the restored log")
     assert node.inside(restored, "print(open('/data/kept').read())") == "after"
-    assert node.inside(restored, "import os; s = os.lstat('/data/kept'); print(oct(s.st_mode), os.readlink('/data/link'))").split()         == ["0o104711", "/etc/passwd"]
+    assert node.inside(
+        restored, "import os; s = os.lstat('/data/kept'); print(oct(s.st_mode), os.readlink('/data/link'))"
+    ).split() == ["0o104711", "/etc/passwd"]
     assert node.inside(restored, "import os; print(os.path.exists('/data/gone'), os.path.exists('/app/counter.py'))") == "False False"
     mode = node.inside(restored, "import os; print(oct(os.stat('/').st_mode & 0o777))")
     status = node.entries()[entry][1]

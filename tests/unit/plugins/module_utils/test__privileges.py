@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _privileges as privileges
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._criu_tasks import ALIVE, Images, Task, Thread
 
-ROOT_CAPS = ["CAP_CHOWN", "CAP_SETUID", "CAP_SETGID", "CAP_NET_RAW"]
+ROOT_CAPS = ("CAP_CHOWN", "CAP_SETUID", "CAP_SETGID", "CAP_NET_RAW")
 
 
 def spec(uid=0, gid=0, groups=(), caps=ROOT_CAPS, **process):
@@ -16,7 +16,7 @@ def spec(uid=0, gid=0, groups=(), caps=ROOT_CAPS, **process):
     return {
         "process": dict({
             "user": {"uid": uid, "gid": gid, "additionalGids": list(groups)},
-            "capabilities": {"bounding": caps, "effective": caps, "permitted": caps},
+            "capabilities": {"bounding": list(caps), "effective": list(caps), "permitted": list(caps)},
         }, **process),
         "linux": linux,
     }
@@ -41,7 +41,7 @@ def found(one, other, **grant):
     (images(), spec(), []),
     (images(uid=33, gid=33, groups=[33]), spec(), []),
     (images(caps=["CAP_CHOWN"]), spec(), []),
-    (images(caps=ROOT_CAPS + ["CAP_SYS_ADMIN"]), spec(), ["capabilities"]),
+    (images(caps=[*ROOT_CAPS, "CAP_SYS_ADMIN"]), spec(), ["capabilities"]),
     (images(ambient=["SYS_ADMIN"]), spec(), ["capabilities"]),
     (images(), spec(uid=1000, gid=1000), ["groups", "ids"]),
     (images(uid=1000, gid=1000, groups=[1000], caps=[]), spec(uid=1000, gid=1000), []),

@@ -150,7 +150,15 @@ def test_bounds(root):
         apply(root, packed(member("a"), member("b")), max_members=1)
 
 
-@pytest.mark.parametrize("data", [gzip.compress(packed(member("a", data=b"x" * 5000)))[:40], b"\x1f\x8b\x08" + b"\0" * 30, b"(\xb5/\xfd" + b"\0" * 600, b"junk" * 300])
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(packed(member("a", data=b"x" * 5000)))[:40],
+        b"\x1f\x8b\x08" + b"\0" * 30,
+        b"(\xb5/\xfd" + b"\0" * 600,
+        b"junk" * 300,
+    ],
+)
 def test_damaged(root, data):
     with pytest.raises(ArchiveError):
         apply(root, data)
