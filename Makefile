@@ -58,6 +58,9 @@ e2e: ## the lab, the restore handler and the demonstration, with the real contai
 demo: ## a live counter moves between two nodes (root); with KUBECONFIG, INVENTORY and REGISTRY on your own cluster
 	@tests/lab/demo/run
 
+bench: ## the measurements, side by side with what people use today (root)
+	@$(GATE)/bench.sh
+
 test: deps venv ## everything above and below; what CI runs
 	@python3 $(GATE)/run.py $(BUILD)/logs $(PARTS)
 

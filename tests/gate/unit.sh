@@ -12,5 +12,5 @@ venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
 root=$("$GATE_ROOT/tests/gate/stage.sh")
 cd "$root/$COLLECTION"
 export PYTHONPATH=$root ANSIBLE_COLLECTIONS_PATH=$root
-[ $# -gt 0 ] || set -- -q -n 2 tests/unit tests/lab/test_lablib.py
+[ $# -gt 0 ] || set -- -q -n 2 tests/unit tests/lab/test_lablib.py tests/lab/double
 PATH=$venv/bin:$PATH "$venv/bin/python" -m pytest --import-mode=importlib -p no:cacheprovider -c tests/gate/pytest.ini --rootdir . "$@"
