@@ -15,7 +15,7 @@ import pytest
 
 from apidouble import auth
 from apidouble.store import PODS, Store
-from conftest import Client, Cluster, data
+from doubles_testkit import Client, Cluster, data
 
 PODS_URL = "/api/v1/namespaces/default/pods"
 MERGE, STRATEGIC, JSON, APPLY = (

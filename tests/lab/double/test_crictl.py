@@ -10,8 +10,8 @@ import typing as t
 
 import pytest
 
-from conftest import data
 from crictl_flags import Flags, UsageError, duration
+from doubles_testkit import data
 
 FLAGS = Flags(
     all="bool a", quiet="bool q", output="string o=table", label="list", timeout="duration t=2s", last="int n"

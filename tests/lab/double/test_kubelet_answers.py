@@ -13,8 +13,8 @@ import typing as t
 
 import pytest
 
-from conftest import Answer, Cluster, Kubelet, data
 from cri_errors import CriError
+from doubles_testkit import Answer, Cluster, Kubelet, data
 
 CHECKPOINT = "/checkpoint/default/counter/counter"
 

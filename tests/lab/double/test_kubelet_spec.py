@@ -13,7 +13,7 @@ import typing as t
 
 import pytest
 
-from conftest import data
+from doubles_testkit import data
 from kubeletdouble import spec, status
 from kubeletdouble.images import FIRST_BACKOFF, Backoff, credentials
 from kubeletdouble.volumes import write_atomically

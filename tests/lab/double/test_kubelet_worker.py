@@ -12,8 +12,8 @@ import typing as t
 import pytest
 
 from apidouble import pki
-from conftest import NODE, Cluster, data
 from cri_errors import CriError
+from doubles_testkit import NODE, Cluster, data
 from fake_runtime import FakeRuntime
 from kubeletdouble import spec
 from kubeletdouble.apiclient import ApiClient
