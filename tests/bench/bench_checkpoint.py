@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -27,7 +26,7 @@ import time
 import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SERVER = ROOT / "tests" / "integration" / "targets" / "checkpoint" / "files" / "kubelet_server.py"
+SERVER = ROOT / "tests" / "integration" / "targets" / "module_checkpoint" / "files" / "kubelet_server.py"
 PROMISE = 10.0
 LOOP, MODULE = "loop of ansible.builtin.uri", "module checkpoint"
 

@@ -26,7 +26,6 @@ unique_subject = no
 commonName = supplied
 [authority]
 basicConstraints = critical, CA:true
-keyUsage = critical, keyCertSign, cRLSign
 [leaf]
 subjectAltName = DNS:localhost, IP:127.0.0.1
 [othername]
@@ -35,7 +34,7 @@ subjectAltName = DNS:node1
 
 
 class Pki:
-    """Paths: ca, other_ca; server, othername, expired, client, stranger, each with .pem and .key."""
+    """The CAs are as plain as many in use: without key usage. Paths: ca, other_ca; server, othername, expired, client, stranger, each with .pem and .key."""
 
     def __init__(self, directory):
         self._directory = str(directory)
