@@ -41,6 +41,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def counter(cluster):
     """A fresh counter on node1; it and its twin are gone afterwards."""
+    cluster.delete("counter-restored")
     yield cluster.counter("counter", "node1", app="counter")
     for name in ("counter", "counter-restored"):
         cluster.delete(name)

@@ -99,7 +99,7 @@ def test_container_left_paused_is_resumed_and_reported(cluster):
     before = {"uid": counter.uid, **counter.ask()}
     # The runtime's deadline passes in the middle of the dump, and containerd leaves the container paused (seen on real clusters).
     with cluster.fault("node1", runtime_request_timeout=0.3):
-        done = cluster.play(MIGRATE, migrate_pod="counter", target_node="node2", checkpoint_options={"timeout": 0})
+        done = cluster.play(MIGRATE, migrate_pod="counter", target_node="node2", checkpoint_options={"timeout": 1})
     assert done.code != 0 and done.says("was left paused and was resumed"), done.output[-3000:]
     untouched(cluster, counter, before)
     cluster.delete("counter")
