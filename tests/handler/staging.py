@@ -56,7 +56,7 @@ def put_collection(node: Node) -> None:
     node.put(THERE + "/run.py", _RUNNER % THERE)
 
 
-def module(node: Node, name: str, check: bool = False, **options: t.Any) -> t.Dict[str, t.Any]:
+def module(node: Node, name: str, /, check: bool = False, **options: t.Any) -> t.Dict[str, t.Any]:
     """Run one module of the collection on a node; raise ModuleFailed where it fails."""
     order = {"module": COLLECTION + name, "arguments": dict(options, _ansible_check_mode=check)}
     done = subprocess.run(node.command("python3 %s/run.py" % THERE), input=json.dumps(order).encode(), stdout=subprocess.PIPE,

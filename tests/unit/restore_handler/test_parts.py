@@ -43,6 +43,7 @@ def test_command_lines():
                             "--pid-file=/p", "--console-socket", "/c", "--no-pivot", "id1"])
     assert call.globals == ("--root", "/r", "--log=/l", "--log-format", "json", "--systemd-cgroup")
     assert call.global_options["log"] == "/l"
+    assert call.lasting_globals == ["--root=/r", "--systemd-cgroup"]
     assert call.options == {"bundle": "/b", "pid-file": "/p", "console-socket": "/c", "no-pivot": ""}
     assert (call.command, call.container_id, call.bundle) == ("create", "id1", "/b")
     assert arguments.parse(["create", "-b", "/x", "id"]).bundle == "/x"

@@ -33,6 +33,12 @@ class Call:
         """The bundle's directory; the working directory unless one was named, as in runc."""
         return self.options.get("bundle") or self.options.get("b") or "."
 
+    @property
+    def lasting_globals(self) -> t.List[str]:
+        """The global options that a later call about the same container needs; the log lies in the bundle, which may be gone."""
+        return ["--%s=%s" % (name, value) if value else "--" + name
+                for name, value in self.global_options.items() if name in ("root", "rootless", "systemd-cgroup")]
+
 
 def parse(argv: t.Sequence[str]) -> Call:
     """Take a command line apart. What is not understood is left out: such a call is passed on unchanged."""

@@ -21,6 +21,7 @@ from arguments import Call
 from settings import Settings
 
 _FILE = "entry.json"
+_RUNC_ROOT = "/run/runc"
 _DELETE_TIMEOUT = 30.0
 
 
@@ -38,7 +39,8 @@ def write(config: Settings, call: Call, spec: bundle.Spec, entry: stage.Entry) -
     os.makedirs(directory, mode=0o700, exist_ok=True)
     stage.write_json(os.path.join(directory, _FILE), {
         "entry": entry.id,
-        "globals": list(call.globals),
+        "globals": call.lasting_globals,
+        "runc_state": os.path.join(call.global_options.get("root") or _RUNC_ROOT, call.container_id),
         "cgroup": bundle.cgroup_leaf(spec),
         "cgroups_path": (spec.get("linux") or {}).get("cgroupsPath") or "",
     })
@@ -67,8 +69,14 @@ def discard(config: Settings, container_id: str) -> None:
     """Leave no half container behind: kill it, have runc forget it, remove its cgroups and its marker."""
     document = read(config, container_id)
     kill(document)
+    state = str(document.get("runc_state") or "")
+    if state:
+        # For a restore, runc mounts the root file system here; killed, it leaves the mount, and could not remove what is below.
+        processes.unmount_below(state)
     with contextlib.suppress(TimeoutError, OSError):
         processes.run([config.runc, *document.get("globals", []), "delete", "--force", container_id], _DELETE_TIMEOUT, quiet=True)
+    if state and not os.path.exists(os.path.join(state, "state.json")):
+        shutil.rmtree(state, ignore_errors=True)
     _remove_cgroups(str(document.get("cgroups_path") or ""))
     remove(config, container_id)
 

@@ -14,6 +14,7 @@ import time
 import typing as t
 
 _PR_SET_PDEATHSIG = 1
+_MNT_DETACH = 2
 
 
 def run(argv: t.Sequence[str], timeout: float, env: t.Optional[t.Dict[str, str]] = None, quiet: bool = False) -> int:
@@ -109,6 +110,17 @@ def kill_cgroup(leaf: str, timeout: float = 5.0) -> int:
             break
         time.sleep(0.01)
     return len(killed)
+
+
+def unmount_below(directory: str) -> int:
+    """Detach every mount below a directory; return how many there were."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+        points = [line.split()[4] for line in stream]
+    below = [point for point in points if point.startswith(directory.rstrip("/") + "/")]
+    for point in sorted(below, reverse=True):
+        libc.umount2(os.fsencode(point), _MNT_DETACH)
+    return len(below)
 
 
 def _in_cgroup(pid: int, leaf: str) -> bool:
