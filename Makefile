@@ -15,10 +15,10 @@ GATE := tests/gate
 PARTS := e2e sanity sanity-floor molecule units integration lint unit
 
 .DEFAULT_GOAL := help
-.PHONY: help deps collection venv unit lint sanity sanity-floor units integration molecule e2e demo bench test clean
+.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e demo bench test clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 deps: ## install the Debian or Ubuntu packages that the lab and the tests need (root)
 	@$(GATE)/deps.sh
@@ -26,9 +26,15 @@ deps: ## install the Debian or Ubuntu packages that the lab and the tests need (
 collection: ## put the collection and its dependencies under $(BUILD)/ansible_collections
 	@$(GATE)/stage.sh
 
-venv: ## make the virtual environments, find or unpack the Pythons to test on
+venv: venv-controller venv-floor pythons ## make the virtual environments, find or unpack the Pythons to test on
+
+venv-controller:
 	@$(GATE)/venv.sh controller
+
+venv-floor:
 	@$(GATE)/venv.sh floor
+
+pythons:
 	@$(GATE)/pythons.sh
 
 unit: ## unit tests, the inner loop (under a minute)
@@ -61,7 +67,8 @@ demo: ## a live counter moves between two nodes (root); with KUBECONFIG, INVENTO
 bench: ## the measurements, side by side with what people use today (root)
 	@$(GATE)/bench.sh
 
-test: deps venv ## everything above and below; what CI runs
+test: deps ## lint, sanity, unit, units, integration, molecule and e2e; what CI runs
+	@$(MAKE) --no-print-directory -j 2 venv
 	@python3 $(GATE)/run.py $(BUILD)/logs $(PARTS)
 
 clean: ## remove $(BUILD); the cache stays
