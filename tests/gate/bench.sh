@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# bench.sh [image] [checkpoint] [handler]: the measurements. Each prints a table and fails when a promise is broken; the
+# bench.sh [image] [checkpoint] [move] [handler]: the measurements. Each prints a table and fails when a promise is broken; the
 # numbers are kept in $BUILD/bench. Needs root. Nothing else should run on the machine meanwhile.
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -26,17 +26,22 @@ step_image() { measure image; }
 
 step_checkpoint() { measure checkpoint; }
 
-step_handler() {
-    local inventory rc=0 name=${LAB_NAME:-bench}
+# in_lab BENCH PLAYBOOK…: boot a lab, run the playbooks, measure, take it down.
+in_lab() {
+    local inventory rc=0 name=${LAB_NAME:-bench} bench=$1
+    shift
     inventory=$(tests/lab/lab up --name "$name" | tail -n 1)
     [ -f "$inventory" ] || return 1
-    { ansible-playbook --inventory "$inventory" tests/lab/provision.yml tests/handler/install.yml >"$results/provision.log" 2>&1 &&
-        measure handler --lab "$name"; } || rc=1
+    { ansible-playbook --inventory "$inventory" "$@" >"$results/provision.log" 2>&1 && measure "$bench" --lab "$name"; } || rc=1
     tests/lab/lab down --name "$name" || rc=1
     return "$rc"
 }
 
-[ $# -gt 0 ] || set -- image checkpoint handler
+step_move() { in_lab move tests/lab/provision.yml; }
+
+step_handler() { in_lab handler tests/lab/provision.yml tests/handler/install.yml; }
+
+[ $# -gt 0 ] || set -- image checkpoint move handler
 failed=''
 for step in "$@"; do "step_$step" || failed="$failed $step"; done
 [ -z "$failed" ] || die "bench failed:$failed"
