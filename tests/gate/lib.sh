@@ -24,10 +24,10 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # timed NAME COMMAND...: run it, say how long it took, keep its exit status.
 timed() {
-    local name=$1 begin=$SECONDS rc=0
+    local timed_label=$1 begin=$SECONDS rc=0
     shift
     "$@" || rc=$?
-    if [ "$rc" -eq 0 ]; then say "$name: passed in $((SECONDS - begin)) s"; else say "$name: FAILED (exit $rc) after $((SECONDS - begin)) s"; fi
+    if [ "$rc" -eq 0 ]; then say "$timed_label: passed in $((SECONDS - begin)) s"; else say "$timed_label: FAILED (exit $rc) after $((SECONDS - begin)) s"; fi
     return "$rc"
 }
 
