@@ -19,6 +19,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._r
 
 PIN_SUFFIX = ".pin"
 ENCRYPTED_SUFFIX = ".age"
+COMPRESSED_SUFFIXES = (".gz", ".zst")
 # What lies beside an archive and means nothing without it. In the order of removal: the record last.
 COMPANIONS = (POD_SUFFIX + ENCRYPTED_SUFFIX, POD_SUFFIX, RECORD_SUFFIX)
 _ARCHIVE = re.compile(r"[^.].*\.(?:tar|tar\.gz|tgz|tar\.zst|tzst)(?:\.age)?", re.DOTALL)
@@ -59,6 +60,34 @@ def is_archive_name(name: str) -> bool:
     return _ARCHIVE.fullmatch(name) is not None
 
 
+def plain_names(name: str) -> t.List[str]:
+    """The names that a file may have had before it was encrypted and compressed, its own first."""
+    names = [name]
+    if name.endswith(ENCRYPTED_SUFFIX):
+        names.append(name[: -len(ENCRYPTED_SUFFIX)])
+    for suffix in COMPRESSED_SUFFIXES:
+        if names[-1].endswith(suffix):
+            names.append(names[-1][: -len(suffix)])
+            break
+    return names
+
+
+def companions_of(name: str, names: t.AbstractSet[str]) -> t.List[str]:
+    """The files that belong to an archive and to no other one of the directory, in the order of removal."""
+    found = []
+    for suffix in COMPANIONS:
+        for base in plain_names(name):
+            if base + suffix in names and _owners(base, names) == {name}:
+                found.append(base + suffix)
+    return found
+
+
+def _owners(base: str, names: t.AbstractSet[str]) -> t.Set[str]:
+    """The archives that companions named after C(base) belong to."""
+    forms = [base] + [base + suffix for suffix in COMPRESSED_SUFFIXES]
+    return {name for form in forms for name in (form, form + ENCRYPTED_SUFFIX) if name in names}
+
+
 def look(path: str, name: str, kind: str) -> Found:
     """The state of one file; OSError if it is not there."""
     status = os.lstat(os.path.join(path, name))
@@ -94,7 +123,7 @@ def _kind(name: str, names: t.AbstractSet[str]) -> t.Optional[str]:
         return ARCHIVE
     for suffix in COMPANIONS:
         if name.endswith(suffix) and is_archive_name(name[: -len(suffix)]):
-            if name[: -len(suffix)] in names:
+            if _owners(name[: -len(suffix)], names):
                 return None
             return RECORD if suffix == RECORD_SUFFIX else POD
     return TEMPORARY if _TEMPORARY.fullmatch(name) else None

@@ -22,7 +22,10 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
     ArchiveScanner,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_details import read_details
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_dir import read_directory
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_dir import (
+    plain_names,
+    read_directory,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import format_time
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_source import (
     NONE,
@@ -39,8 +42,6 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
 )
 
 COMPLETE, MISSING, MISMATCH, NEWER, DAMAGED = "complete", "missing", "mismatch", "newer_schema", "damaged"
-_AGE_SUFFIX = ".age"
-_COMPRESSED_SUFFIXES = (".gz", ".zst")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,255}")
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -119,7 +120,7 @@ def _blank(path: str) -> JsonDict:
     entry: JsonDict = {"path": path, "name": os.path.basename(path), "error": None, "incomplete": False}
     for key in (
         "size", "modified_at", "compression", "encrypted", "identity_from", "engine", "namespace", "pod", "pod_uid",
-        "container", "container_id", "restart_count", "image", "oci_runtime", "created_at", "checkpointed_at", "sizes",
+        "container", "container_id", "cluster", "node", "owner", "restart_count", "image", "oci_runtime", "created_at", "checkpointed_at", "sizes",
         "statistics", "host", "sha256", "verified", "details", "details_by", "details_error",
     ):  # fmt: skip
         entry[key] = None
@@ -131,7 +132,7 @@ def _fill(
     entry: JsonDict, source: ArchiveSource, record: t.Optional[_record.Record], wish: Wish, tools: Tools
 ) -> None:
     entry["compression"], entry["encrypted"] = source.compression, source.encrypted
-    usable = record is not None and _names_fit(entry["name"], record["archive"]["name"])
+    usable = record is not None and record["archive"]["name"] in plain_names(entry["name"])
     unread = source.encrypted or (source.compression != NONE and wish.trust_record and not wish.verify)
     contents: t.Optional[ArchiveContents] = None
     if unread and record is not None and usable:
@@ -145,6 +146,7 @@ def _fill(
         entry["identity_from"] = "archive"
         entry.update(_from_contents(contents))
     if record is not None:
+        entry.update((key, record["source"].get(key)) for key in ("cluster", "node", "owner"))
         why = _mismatch(entry, record, contents)
         if why is None and wish.verify:
             why = _wrong_digest(entry, source, record)
@@ -168,8 +170,10 @@ def _scan(source: ArchiveSource, hash_it: bool) -> t.Tuple[ArchiveContents, t.Op
 
 def _read_record(path: str, state: JsonDict) -> t.Optional[_record.Record]:
     """The archive's record, None if there is none that can be used; C(state) tells which."""
-    where = _record.path_for(path)
-    if not os.path.lexists(where):
+    folder, name = os.path.split(path)
+    places = [_record.path_for(os.path.join(folder, base)) for base in plain_names(name)]
+    where = next((place for place in places if os.path.lexists(place)), None)
+    if where is None:
         return None
     state["path"] = where
     try:
@@ -183,22 +187,10 @@ def _read_record(path: str, state: JsonDict) -> t.Optional[_record.Record]:
     return record
 
 
-def _names_fit(name: str, recorded: str) -> bool:
-    """Whether a file is the recorded one, perhaps compressed or encrypted since."""
-    names = [name]
-    if name.endswith(_AGE_SUFFIX):
-        names.append(name[: -len(_AGE_SUFFIX)])
-    for suffix in _COMPRESSED_SUFFIXES:
-        if names[-1].endswith(suffix):
-            names.append(names[-1][: -len(suffix)])
-            break
-    return recorded in names
-
-
 def _mismatch(entry: JsonDict, record: _record.Record, contents: t.Optional[ArchiveContents]) -> t.Optional[str]:
     """Why a record is not this archive's; None if nothing speaks against it."""
     recorded = record["archive"]
-    if not _names_fit(entry["name"], recorded["name"]):
+    if recorded["name"] not in plain_names(entry["name"]):
         return "the record is of the file %s" % recorded["name"]
     if contents is not None and recorded["bytes"] != contents.bytes:
         return "the record says %d bytes, the archive has %d" % (recorded["bytes"], contents.bytes)

@@ -152,6 +152,18 @@ archives:
       description: The container's ID.
       type: str
       sample: 0bad86e9900ece53f20ba13c2e80c3c04a4193fecfefaebe9a7c43b463066bad
+    cluster:
+      description: The cluster, as the record names it.
+      type: str
+      sample: production
+    node:
+      description: The node that it was made on, as the record names it.
+      type: str
+      sample: node1
+    owner:
+      description: What controls the pod (C(apiVersion), C(kind), C(name), C(uid)), as the record names it.
+      type: dict
+      sample: null
     restart_count:
       description: How often the container had been restarted.
       type: int
