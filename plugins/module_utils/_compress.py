@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compress a stream on its way: none, gzip (zlib) or zstd (the distribution's program between two pipes).
+"""Change a stream on its way: not at all, with gzip (zlib), with zstd or any program between two pipes.
 
 PRIVATE to the collection. A compressor takes blocks with C(write) and passes its output on to a sink; the same input
 gives the same output for one version of zlib or zstd, whatever the machine: gzip carries no name and no time, and
@@ -29,8 +29,8 @@ DEFAULT_LEVELS = {"none": 0, "gzip": 1, "zstd": 1}
 MAX_LEVELS = {"none": 0, "gzip": 9, "zstd": 19}
 _BLOCK = 1024 * 1024
 _F_SETPIPE_SZ = 1031
-# The shell opens the pipes for zstd, which then sees nothing but its standard input and output. $1, $2: the pipes.
-_SCRIPT = 'exec "$3" -q -c "-$4" "-T$5" <"$1" >"$2"'
+# The shell opens the pipes for the program, which then sees nothing but its standard input and output.
+_SCRIPT = 'exec <"$1" >"$2"; shift 2; exec "$@"'
 
 
 def check_level(compression: str, level: t.Optional[int]) -> int:
@@ -77,11 +77,15 @@ class Gzip:
         """Nothing to give up."""
 
 
-class Zstd:
-    """The program C(zstd) between two pipes: we write into one, a thread reads the other and feeds the sink."""
+class Program:
+    """A program between two pipes: we write into one, a thread reads the other and feeds the sink.
 
-    def __init__(self, sink: Sink, level: int, program: str, run: RunWithPipes, threads: int) -> None:
+    command: the program's path and arguments. name: what it is called in messages.
+    """
+
+    def __init__(self, sink: Sink, command: t.Sequence[str], run: RunWithPipes, name: str) -> None:
         self._sink = sink
+        self._name = name
         self._failure: t.Optional[BaseException] = None
         self._outcome: t.Optional[tuple[int, str, str]] = None
         self._started = threading.Event()
@@ -90,25 +94,16 @@ class Zstd:
         self._theirs = [to_read, from_write]
         for descriptor in self._theirs:
             _enlarge_pipe(descriptor)
-        argv = [
-            "/bin/sh",
-            "-c",
-            _SCRIPT,
-            "sh",
-            "/dev/fd/%d" % to_read,
-            "/dev/fd/%d" % from_write,
-            program,
-            str(level),
-            str(threads),
-        ]
-        self._runner = threading.Thread(target=self._run, args=(run, argv), name="zstd", daemon=True)
-        self._reader = threading.Thread(target=self._read, name="zstd-output", daemon=True)
+        pipes = ["/dev/fd/%d" % descriptor for descriptor in self._theirs]
+        argv = ["/bin/sh", "-c", _SCRIPT, "sh", *pipes, *command]
+        self._runner = threading.Thread(target=self._run, args=(run, argv), name=name, daemon=True)
+        self._reader = threading.Thread(target=self._read, name=name + "-output", daemon=True)
         self._runner.start()
         self._started.wait()
         self._reader.start()
 
     def write(self, block: bytes) -> None:
-        """Pass a block to zstd; raises what went wrong on the other side."""
+        """Pass a block to the program; raises what went wrong on the other side."""
         view = memoryview(block)
         try:
             while view:
@@ -123,7 +118,7 @@ class Zstd:
         self._raise_failure("failed")
 
     def abort(self) -> None:
-        """Give up; whatever zstd still writes is thrown away."""
+        """Give up; whatever the program still writes is thrown away."""
         self._failure = self._failure or RuntimeToolError("the compression was given up")
         self._finish_threads()
 
@@ -151,7 +146,7 @@ class Zstd:
                 try:
                     self._sink(block)
                 except BaseException as exc:  # pylint: disable=broad-exception-caught
-                    # It belongs to the thread that writes; here, go on emptying the pipe so that zstd can end.
+                    # It belongs to the thread that writes; here, go on emptying the pipe so that the program can end.
                     self._failure = exc
 
     def _finish_threads(self) -> None:
@@ -168,7 +163,7 @@ class Zstd:
         rc, dummy, stderr = self._outcome or (127, "", "it was not started")
         if rc != 0 or verb != "failed":
             raise RuntimeToolError(
-                "zstd %s (exit status %d): %s" % (verb, rc, stderr.strip()[-500:] or "it gave no reason")
+                "%s %s (exit status %d): %s" % (self._name, verb, rc, stderr.strip()[-500:] or "it gave no reason")
             )
 
 
@@ -186,7 +181,7 @@ def make_compressor(
     sink: Sink,
     find: t.Callable[[str], t.Optional[str]],
     run: t.Optional[RunWithPipes],
-) -> t.Union[PassThrough, Gzip, Zstd]:
+) -> t.Union[PassThrough, Gzip, Program]:
     """The compressor of this name. find: path of a program, or None. run: starts a program that inherits pipes."""
     if compression == "none":
         return PassThrough(sink)
@@ -198,4 +193,5 @@ def make_compressor(
             "the program zstd is not installed here; install the package zstd, or use compression gzip or none"
         )
     # At least two: "one thread" is a mode of its own in zstd, with another output.
-    return Zstd(sink, level, program, run, threads=max(2, min(4, os.cpu_count() or 2)))
+    threads = max(2, min(4, os.cpu_count() or 2))
+    return Program(sink, [program, "-q", "-c", "-%d" % level, "-T%d" % threads], run, "zstd")
