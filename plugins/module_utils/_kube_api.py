@@ -196,13 +196,17 @@ class KubeApi:
         self._secrets = tuple(secrets)
         self._timeout = timeout
 
-    def _call(self, what: str, verb: str, api_version: str, kind: str, **arguments: t.Any) -> Object:
-        resources = _PLURALS.get(kind, kind.lower() + "s")
+    def _call(
+        self, what: str, verb: str, api_version: str, kind: str, subresource: str = "", **arguments: t.Any
+    ) -> Object:
+        resources = _PLURALS.get(kind, kind.lower() + "s") + ("/" + subresource if subresource else "")
         group = api_version.rpartition("/")[0]
         rule = "apiGroups: ['%s'], resources: ['%s'], verbs: ['%s']." % (group, resources, verb)
         method = "get" if verb == "list" else verb
         try:
             resource = self._client.resources.get(api_version=api_version, kind=kind)
+            if subresource:
+                resource = resource.subresources[subresource]
             answer = getattr(resource, method)(_request_timeout=self._timeout, **arguments)
         except Exception as exc:  # translated, or raised again as it is when it is not the API's
             translated = _translate(what, exc, self._secrets, rule)
@@ -239,6 +243,15 @@ class KubeApi:
         self._call(
             "delete pod %s/%s" % (namespace, name), "delete", "v1", "Pod", name=name, namespace=namespace, body=body
         )
+
+    def request_token(self, namespace: str, name: str, spec: Object) -> Object:
+        """A new token of a ServiceAccount: the status of the TokenRequest."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        what = "get a token of service account %s/%s" % (namespace, name)
+        answer = self._call(
+            what, "create", "v1", "ServiceAccount", subresource="token", name=name, namespace=namespace, body=body
+        )
+        return answer.get("status") or {}
 
     def pod_events(self, namespace: str, uid: str) -> t.List[Object]:
         """The events of one Pod, oldest first."""

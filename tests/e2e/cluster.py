@@ -59,7 +59,8 @@ class Cluster:
         role = playbook.rsplit(".", 1)[-1]
         report = self._work / ("report-%d.json" % self._runs)
         settings = self._work / ("settings-%d.json" % self._runs)
-        settings.write_text(json.dumps({role + "_report": str(report), **variables}))
+        defaults = {role + "_report": str(report), "checkpoint_kubelet_token_file": str(self.state / "kubelet-token")}
+        settings.write_text(json.dumps({**defaults, **variables}))
         argv = ["ansible-playbook", "--inventory", self.inventory, playbook, "--extra-vars", "@%s" % VARIABLES, "--extra-vars", "@%s" % settings]
         done = subprocess.run(argv + ["--check"] * check, capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT})
         output = done.stdout + done.stderr
@@ -150,6 +151,20 @@ class Cluster:
             yield
         finally:
             self.on(node, "iptables -D %s" % rule)
+
+    @contextlib.contextmanager
+    def slowed(self, node: str, rate: str) -> t.Iterator[None]:
+        """Limit what the node sends."""
+        self.on(node, "tc qdisc add dev host0 root tbf rate %s burst 32kbit latency 400ms" % rate)
+        try:
+            yield
+        finally:
+            self.on(node, "tc qdisc del dev host0 root")
+
+    def readers(self, node: str, path: str) -> list[int]:
+        """Processes of the node that have a file open."""
+        script = "for fd in /proc/[0-9]*/fd/*; do [ \"$(readlink $fd)\" = '%s' ] && echo $fd; done; true" % path
+        return sorted({int(line.split("/")[2]) for line in self.on(node, script).split()})
 
 
 @dataclasses.dataclass

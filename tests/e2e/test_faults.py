@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 MIGRATE = "container_checkpoint.kubernetes.migrate"
@@ -103,3 +106,33 @@ def test_container_left_paused_is_resumed_and_reported(cluster):
     assert done.code != 0 and done.says("was left paused and was resumed"), done.output[-3000:]
     untouched(cluster, counter, before)
     cluster.delete("counter")
+
+
+def test_killed_in_the_middle_of_a_push_then_run_again(cluster):
+    cluster.counter("large", "node1", memory_mib=64, app="large")
+    variables = {"checkpoint_namespace": "default", "checkpoint_pods": ["large"], "checkpoint_options": {"max_age": 3600}}
+    made = cluster.play("container_checkpoint.kubernetes.checkpoint", **variables)
+    assert made.code == 0, made.output[-3000:]
+    path = made.report["checkpoints"][0]["path"]
+    variables["checkpoint_image_repository"] = "checkpoints.lab:5000/killed"
+
+    pushes = []
+    with cluster.slowed("node1", "10mbit"):
+        push = threading.Thread(target=lambda: pushes.append(cluster.play("container_checkpoint.kubernetes.checkpoint", **variables)))
+        push.start()
+        # The call that reuses the archive reads at most its head; who still reads it after two seconds is pushing it.
+        cluster.wait(lambda: bool(cluster.readers("node1", path)), "somebody to read the archive")
+        time.sleep(2)
+        pushing = cluster.readers("node1", path)
+        assert len(pushing) == 1
+        cluster.on("node1", "kill -9 %d" % pushing[0])
+        push.join()
+    assert pushes[0].code != 0 and pushes[0].report is None
+
+    again = cluster.play("container_checkpoint.kubernetes.checkpoint", **variables)
+    assert again.code == 0, again.output[-3000:]
+    one = again.report["checkpoints"][0]
+    assert one["path"] == path and one["changed"] is False
+    # What the registry holds is whole: a runtime pulls it and checks every digest.
+    cluster.on("node2", "crictl pull '%s'" % one["image"])
+    cluster.delete("large")

@@ -14,7 +14,14 @@ PLAYBOOKS = "container_checkpoint.kubernetes."
 
 def test_a_counter_survives_its_migration(cluster, counter):
     before = counter.ask()
-    done = cluster.play(PLAYBOOKS + "migrate", migrate_pod="counter", source_node="node1", target_node="node2")
+    done = cluster.play(
+        PLAYBOOKS + "migrate",
+        migrate_pod="counter",
+        source_node="node1",
+        target_node="node2",
+        checkpoint_kubelet_token_file="",
+        checkpoint_kubelet_token_from_service_account="default/ckpt",
+    )
     assert done.code == 0, done.output[-4000:]
     assert cluster.pod("counter") is None
     assert cluster.pod("counter-restored")["spec"]["nodeName"] == "node2"
