@@ -84,7 +84,7 @@ def describe(path: str, wish: Wish, tools: Tools) -> JsonDict:
     try:
         status = os.lstat(path)
         entry["size"] = status.st_size
-        entry["modified_at"] = _utc(status.st_mtime)
+        entry["modified_at"] = utc(status.st_mtime)
         record = _read_record(path, entry["record"])
         with ArchiveSource(path, tools.zstd) as source:
             _fill(entry, source, record, wish, tools)
@@ -97,7 +97,7 @@ def describe(path: str, wish: Wish, tools: Tools) -> JsonDict:
     return t.cast(JsonDict, clean(entry))
 
 
-def _utc(seconds: float) -> t.Optional[str]:
+def utc(seconds: float) -> t.Optional[str]:
     """A file's time as the record writes times; None for one that no calendar has."""
     try:
         return format_time(datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc))
@@ -121,7 +121,7 @@ def _blank(path: str) -> JsonDict:
     for key in (
         "size", "modified_at", "compression", "encrypted", "identity_from", "engine", "namespace", "pod", "pod_uid",
         "container", "container_id", "cluster", "node", "owner", "restart_count", "image", "oci_runtime", "created_at", "checkpointed_at", "sizes",
-        "statistics", "host", "sha256", "verified", "details", "details_by", "details_error",
+        "statistics", "machine", "sha256", "verified", "details", "details_by", "details_error",
     ):  # fmt: skip
         entry[key] = None
     entry["record"] = {"state": MISSING, "path": None, "id": None, "sha256": None, "why": None}
@@ -248,7 +248,7 @@ def _from_contents(contents: ArchiveContents) -> JsonDict:
         "checkpointed_at": identity.checkpointed_at,
         "sizes": sizes,
         "statistics": _statistics(contents.small.get("stats-dump")),
-        "host": {"criu": identity.criu, "kernel": identity.kernel, "arch": identity.arch, "cpu": identity.cpu},
+        "machine": {"criu": identity.criu, "kernel": identity.kernel, "arch": identity.arch, "cpu": identity.cpu},
     }
 
 
@@ -270,7 +270,7 @@ def _from_record(record: _record.Record) -> JsonDict:
     result["sizes"] = {
         "uncompressed": record["archive"]["bytes"], "memory_pages": None, "rootfs_diff": None, "checkpoint": None
     }  # fmt: skip
-    result["host"] = {key: record.get(key) for key in ("criu", "kernel", "arch", "cpu")}
+    result["machine"] = {key: record.get(key) for key in ("criu", "kernel", "arch", "cpu")}
     return result
 
 

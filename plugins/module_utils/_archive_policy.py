@@ -11,6 +11,7 @@ container's owner, and others unpack it as root: everything that could surprise 
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._t
 
 MIB = 1024 * 1024
 CDI_PREFIX = "cdi.k8s.io"
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 # The JSON documents that are read, with the most bytes each may have.
 DOCUMENTS = {
@@ -59,11 +61,12 @@ def safe_name(name: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise ArchiveError("the archive has a member whose name leads out of it: %r" % name)
-    if len(name) > 4096 or any(len(part.encode("utf-8")) > 255 for part in parts):
+    # A character has at most four bytes: a short name needs no closer look.
+    if len(name) > 63 and (len(name) > 4096 or any(len(part.encode("utf-8")) > 255 for part in parts)):
         raise ArchiveError("the archive has a member with a name that is too long: %r…" % name[:80])
-    if any(part.startswith(".wh.") for part in parts):
+    if ".wh." in name and any(part.startswith(".wh.") for part in parts):
         raise ArchiveError("the archive has a member %r that an image layer would take for a deletion" % name)
-    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+    if _CONTROL.search(name):
         raise ArchiveError("the archive has a member with control characters in its name: %r" % name)
     return "/".join(parts)
 
@@ -141,33 +144,46 @@ def parse_document(name: str, raw: bytes, limits: ArchiveLimits) -> t.Any:
         # Of a JSONDecodeError only the position: the text may hold the container's environment.
         where = " at byte %d" % exc.pos if isinstance(exc, json.JSONDecodeError) else ""
         raise ArchiveError("the archive's %s is not valid JSON%s" % (name, where)) from None
-    _check_tree(name, document, limits.depth)
+    _check_depth(name, document, limits.depth)
+    if CDI_PREFIX.encode("ascii") in raw.lower() or b"\\u" in raw:
+        # Only where the text, or an escape that may hide it, gives a reason to look at every key.
+        _check_keys(name, document)
     if isinstance(document, dict) and len({key.lower() for key in document}) != len(document):
         # The runtimes are written in Go, whose JSON decoder takes such keys for the same one.
         raise ArchiveError("the archive's %s names a key twice in different case" % name)
     return document
 
 
-def _check_tree(name: str, document: t.Any, depth: int) -> None:
-    """Walk the document without recursion: depth, and keys that ask a runtime to inject devices."""
-    stack: t.List[t.Tuple[t.Any, int]] = [(document, 1)]
+def _check_depth(name: str, document: t.Any, depth: int) -> None:
+    """Walk the document level by level, without recursion."""
+    level = [document]
+    for dummy in range(depth):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return
+    raise ArchiveError("the archive's %s is nested deeper than %d levels" % (name, depth))
+
+
+def _check_keys(name: str, document: t.Any) -> None:
+    """Look for keys that ask a runtime to inject devices."""
+    stack = [document]
     while stack:
-        node, level = stack.pop()
+        node = stack.pop()
         if isinstance(node, dict):
-            children: t.Iterable[t.Any] = node.values()
             for key, value in node.items():
                 if key.lower().startswith(CDI_PREFIX) or (_asks_for_devices(key, value)):
                     raise ArchiveError(
                         "the archive's %s carries a %s annotation: restoring it could give the container devices of the"
                         " node" % (name, CDI_PREFIX)
                     )
+            stack.extend(node.values())
         elif isinstance(node, list):
-            children = node
-        else:
-            continue
-        if level > depth:
-            raise ArchiveError("the archive's %s is nested deeper than %d levels" % (name, depth))
-        stack.extend((child, level + 1) for child in children if isinstance(child, (dict, list)))
+            stack.extend(node)
 
 
 def _asks_for_devices(key: str, value: t.Any) -> bool:

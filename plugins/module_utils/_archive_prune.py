@@ -29,6 +29,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
     COMPLETE,
     NEWER,
     clean,
+    utc,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._retention import (
@@ -183,8 +184,8 @@ def _by_age(found: Found, rule: str, why: str, rules: Rules, now: float) -> t.Tu
     if rules.incomplete_after is None:
         return True, rule, "%s; such are only reported" % why
     if age <= rules.incomplete_after:
-        return True, rule, "%s, since %d s; it is removed after %d" % (why, age, rules.incomplete_after)
-    return False, rule, "%s, since %d s" % (why, age)
+        return True, rule, "%s; last written to %s, too short ago" % (why, utc(found.mtime))
+    return False, rule, "%s; last written to %s" % (why, utc(found.mtime))
 
 
 def _handles(directory: str, found: Found, info: JsonDict) -> t.Set[str]:

@@ -196,7 +196,7 @@ archives:
       description: What CRIU measured. Times are in microseconds.
       type: dict
       sample: {freezing_us: 566, frozen_us: 140406, memdump_us: 933, memwrite_us: 162, pages_scanned: 46, pages_written: 32}
-    host:
+    machine:
       description: Version of CRIU, kernel, architecture and processor of the node, as CRIU's log or the record tells.
       type: dict
       sample: {criu: 4.2.1, kernel: 6.18.44, arch: x86_64, cpu: AuthenticAMD family 25 AMD EPYC}

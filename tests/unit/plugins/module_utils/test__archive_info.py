@@ -61,7 +61,7 @@ def test_real_archives(tmp_path, name, engine):
     assert (entry["engine"], entry["namespace"], entry["pod"], entry["container"]) == (engine, "default", "two", name[-1])
     assert (entry["node"], entry["cluster"], entry["owner"]) == ("node1", "lab", None)
     assert entry["image"]["digest"].startswith("sha256:")
-    assert entry["host"] == {"criu": "4.2.1", "kernel": "6.18.44-fc-v445", "arch": "x86_64", "cpu": "AuthenticAMD family 25 AMD EPYC"}
+    assert entry["machine"] == {"criu": "4.2.1", "kernel": "6.18.44-fc-v445", "arch": "x86_64", "cpu": "AuthenticAMD family 25 AMD EPYC"}
     assert entry["sizes"]["memory_pages"] == 4096 * entry["statistics"]["pages_written"]
     assert entry["sizes"]["uncompressed"] == entry["size"] == len(fixture_bytes(name))
     assert entry["record"]["state"] == "complete" and entry["verified"] is True

@@ -112,7 +112,7 @@ def test_incomplete_archives_are_reported_and_go_when_they_are_old(tmp_path):
     assert verdicts(tmp_path) == expected
     assert set(verdicts(tmp_path, incomplete_after=None).values()) == {(True, "incomplete")}
     entries = judged(tmp_path)[1]
-    assert entries["checkpoint-old.tar"].why == "it has no record, since 691200 s"
+    assert entries["checkpoint-old.tar"].why == "it has no record; last written to 2026-11-13T12:00:00Z"
     assert "truncated" in entries["checkpoint-cut.tar"].why
 
 
