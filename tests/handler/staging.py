@@ -56,15 +56,15 @@ def put_collection(node: Node) -> None:
     node.put(THERE + "/run.py", _RUNNER % THERE)
 
 
-def module(node: Node, name: str, /, check: bool = False, **options: t.Any) -> t.Dict[str, t.Any]:
+def module(node: Node, module_name: str, /, check: bool = False, **options: t.Any) -> t.Dict[str, t.Any]:
     """Run one module of the collection on a node; raise ModuleFailed where it fails."""
-    order = {"module": COLLECTION + name, "arguments": dict(options, _ansible_check_mode=check)}
+    order = {"module": COLLECTION + module_name, "arguments": dict(options, _ansible_check_mode=check)}
     done = subprocess.run(node.command("python3 %s/run.py" % THERE), input=json.dumps(order).encode(), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=300, check=False)
     try:
         result = json.loads(done.stdout)
     except ValueError:
-        raise AssertionError("the module %s printed no result: %s %s" % (name, done.stdout, done.stderr.decode()[-2000:])) from None
+        raise AssertionError("the module %s printed no result: %s %s" % (module_name, done.stdout, done.stderr.decode()[-2000:])) from None
     if result.get("failed"):
         raise ModuleFailed(result)
     return result

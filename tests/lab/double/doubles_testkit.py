@@ -97,7 +97,7 @@ class Runtime:
     def __init__(self) -> None:
         self.running = {"counter": "c0ffee"}
         self.asked: list[tuple[str, str, int]] = []
-        self.error: t.Optional[Exception] = None
+        self.errors: list[Exception] = []
 
     def connect(self, _endpoint: str, timeout: float) -> Runtime:
         self.timeout = timeout
@@ -113,8 +113,8 @@ class Runtime:
         self.asked.append((container_id, location, timeout))
 
         def result() -> None:
-            if self.error:
-                raise self.error
+            for error in self.errors:
+                raise error
             with open(location, "wb") as file:
                 file.write(b"archive" * 1000)
 

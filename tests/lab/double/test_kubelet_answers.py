@@ -125,7 +125,7 @@ def test_container_not_running_and_pod_uid_for_a_name(kubelet: Kubelet) -> None:
 
 
 def test_runtime_error_is_quoted(kubelet: Kubelet) -> None:
-    kubelet.runtime.error = CriError("DeadlineExceeded", "stream terminated by RST_STREAM with error code: CANCEL")
+    kubelet.runtime.errors.append(CriError("DeadlineExceeded", "stream terminated by RST_STREAM with error code: CANCEL"))
     assert kubelet.ckpt("POST", CHECKPOINT).body == (
         "checkpointing of default/counter/counter failed (rpc error: code = DeadlineExceeded desc = stream terminated "
         "by RST_STREAM with error code: CANCEL)"
