@@ -23,7 +23,7 @@ COMPRESSED_SUFFIXES = (".gz", ".zst")
 # What lies beside an archive and means nothing without it. In the order of removal: the record last.
 COMPANIONS = (POD_SUFFIX + ENCRYPTED_SUFFIX, POD_SUFFIX, RECORD_SUFFIX)
 _ARCHIVE = re.compile(r"[^.].*\.(?:tar|tar\.gz|tgz|tar\.zst|tzst)(?:\.age)?", re.DOTALL)
-_TEMPORARY = re.compile(r"\..*\.tar.*\.(?:tmp|part|partial)", re.DOTALL)
+_TEMPORARY = re.compile(r"\..*\.tar.*\.(?:tmp|part|partial|state)", re.DOTALL)
 
 ARCHIVE, RECORD, POD, TEMPORARY = "archive", "record", "pod", "temporary"
 

@@ -120,6 +120,9 @@ class TarParser:
                     raise ArchiveError(
                         "there is data after the end marker of the tar (at byte %d or later)" % self.offset
                     )
+            elif not self._header and end - position >= BLOCK:
+                step = BLOCK
+                self._block(bytes(view[position : position + BLOCK]))
             else:
                 step = min(BLOCK - len(self._header), end - position)
                 self._header += view[position : position + step]

@@ -295,8 +295,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_info import (
     Tools,
     Wish,
-    describe,
+    describe_all,
     paths_of,
+    workers_for,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_source import ZstdTools
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
@@ -320,7 +321,8 @@ def main() -> None:
     tools = Tools(find=runner.find, run=runner.run, zstd=ZstdTools(runner.find, runner.run_with_pipes))
     wish = Wish(verify=params["verify"], details=params["details"], tool=params["details_tool"])
     try:
-        archives = [describe(path, wish, tools) for path in paths_of(params["path"])]
+        paths = paths_of(params["path"])
+        archives = describe_all(paths, wish, tools, workers_for(len(paths)))
     except CheckpointError as exc:
         fail(module, exc)
     module.exit_json(

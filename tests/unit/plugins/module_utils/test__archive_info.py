@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -20,12 +21,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _archive_details, _record
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import (
+    _archive_details,
+    _archive_info,
+    _record,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_info import (
     Wish,
     clean,
     describe,
+    describe_all,
     paths_of,
+    workers_for,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import verify_archive
@@ -202,6 +209,32 @@ def test_what_a_path_means(tmp_path):
     assert paths_of(str(tmp_path / "notes.txt")) == [str(tmp_path / "notes.txt")]
     with pytest.raises(InputError, match="there is nothing at"):
         paths_of(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 9])
+def test_several_workers_say_the_same(tmp_path, workers):
+    for number in range(7):
+        shutil.copy(fixture(("containerd-two-a", "crio-two-b")[number % 2]), str(tmp_path / ("%d.tar" % number)))
+    (tmp_path / "bad.tar").write_bytes(b"x")
+    paths = paths_of(str(tmp_path))
+    assert describe_all(paths, DETAILS, tools(), workers) == [describe(path, DETAILS, tools()) for path in paths]
+
+
+def test_a_worker_that_dies_is_replaced(monkeypatch):
+    parent, real = os.getpid(), describe
+
+    def mortal(*given):
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given)
+
+    monkeypatch.setattr(_archive_info, "describe", mortal)
+    paths = [fixture("containerd-two-a"), fixture("crio-two-b")]
+    assert [entry["engine"] for entry in describe_all(paths, Wish(), tools(), 2)] == ["containerd", "cri-o"]
+
+
+def test_few_archives_need_one_process():
+    assert workers_for(0) == workers_for(99) == 1 and 1 <= workers_for(10000) <= 4
 
 
 def test_texts_are_cleaned():

@@ -236,7 +236,7 @@ def test_two_at_once_are_refused(tmp_path):
 
 def test_leftovers(tmp_path):
     put(tmp_path, "checkpoint-a.tar", 1)
-    for name in ("gone.tar.record.json", "gone.tar.pod.json", "gone.tar.pod.json.age", ".x.tar.record.json.abc.tmp", ".y.tar.zst.part"):
+    for name in ("gone.tar.record.json", "gone.tar.pod.json", "gone.tar.pod.json.age", ".x.tar.record.json.abc.tmp", ".y.tar.zst.part", ".y.tar.zst.state"):
         (tmp_path / name).write_text("{}")
         age(tmp_path / name, 8)
     (tmp_path / "young.tar.record.json").write_text("{}")
@@ -244,7 +244,7 @@ def test_leftovers(tmp_path):
     result = verdicts(tmp_path)
     assert result.pop("checkpoint-a.tar") == (True, "keep_last")
     assert result.pop("young.tar.record.json") == (True, "orphan")
-    assert result.pop(".x.tar.record.json.abc.tmp") == result.pop(".y.tar.zst.part") == (False, "temporary")
+    assert result.pop(".x.tar.record.json.abc.tmp") == result.pop(".y.tar.zst.part") == result.pop(".y.tar.zst.state") == (False, "temporary")
     assert set(result.values()) == {(False, "orphan")} and len(result) == 3
     prune(tmp_path)
     assert len(names(tmp_path)) == 4
