@@ -29,11 +29,11 @@ class _Reader(threading.Thread):
 
     def __init__(self, handle: int, sinks: t.Sequence[Sink]) -> None:
         super().__init__(daemon=True)
-        self._handle, self._sinks = handle, sinks
+        self._pipe, self._sinks = handle, sinks
         self.error: t.Optional[BaseException] = None
 
     def run(self) -> None:
-        with os.fdopen(self._handle, "rb", buffering=0) as stream:
+        with os.fdopen(self._pipe, "rb", buffering=0) as stream:
             while True:
                 block = stream.read(DEFAULT_BLOCK)
                 if not block:
