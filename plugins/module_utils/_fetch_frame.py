@@ -112,7 +112,8 @@ def request_script(directory: str, pid: int, number: int, attempt: int, seconds:
         )
     else:
         cat = "exec " + cat
-    return "cd %s 2>/dev/null && kill -0 %d 2>/dev/null && mkfifo -m 600 %s 2>/dev/null || exit %d; %s" % (
+    # A process that was killed and not yet waited for has a number, but no program.
+    return "cd %s 2>/dev/null && [ -e /proc/%d/exe ] && mkfifo -m 600 %s 2>/dev/null || exit %d; %s" % (
         shlex.quote(check_directory(directory)),
         pid,
         name,

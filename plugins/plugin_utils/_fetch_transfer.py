@@ -31,7 +31,8 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._f
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.plugin_utils._fetch_dest import Partial
 
-_REQUEST_SECONDS = 90
+# The node answers within seconds, if only that it is still reading.
+_REQUEST_SECONDS = 30
 _PAUSE = 1.0
 _MIB = 1024.0 * 1024.0
 
