@@ -203,7 +203,6 @@ class ActionModule(ActionBase):
         encrypted = bool(recipients)
         order = {
             "src": params["src"],
-            "host": self._task_vars.get("inventory_hostname"),
             "state": dict(state),
             "compress": params["compress"],
             "encrypted": encrypted,
@@ -219,7 +218,7 @@ class ActionModule(ActionBase):
         def start(offset: int, prefix: str) -> t.Mapping[str, t.Any]:
             return self._node("serve", recipients, _state=dict(state), _offset=offset, _prefix=prefix)["session"]
 
-        host = order["host"]
+        host = self._task_vars.get("inventory_hostname")
         wire = ActionWire(self._connection, self._becomes(), self._play_context.executable, start)
         transfer = Transfer(
             wish,
