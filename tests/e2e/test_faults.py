@@ -50,8 +50,8 @@ def test_registry_down(cluster, counter, before):
     with cluster.blocked("node1", 5000):
         done = cluster.play(MIGRATE, migrate_pod="counter", target_node="node2", migrate_registry={"retries": 0})
     assert done.code != 0
-    assert done.says("(step: checkpoint)") and done.says("The source was not touched and is Running on node1"), done.output[-3000:]
-    assert done.says("checkpoints.lab:5000")
+    assert done.says("(step: checkpoint and push)") and done.says("The source was not touched and is Running on node1"), done.output[-3000:]
+    assert done.says("failed (step: checkpoint and push): ") and done.says("checkpoints.lab:5000") and not done.says("(step: checkpoint and push): One or more items failed")
     untouched(cluster, counter, before)
 
 
@@ -93,7 +93,7 @@ def test_token_without_the_right(cluster, counter, before):
         checkpoint_kubelet_token=cluster.token("powerless"),
         checkpoint_options={"authorization_wait": 0},
     )
-    assert done.code != 0 and done.says("(step: checkpoint)") and done.says("nodes/checkpoint"), done.output[-3000:]
+    assert done.code != 0 and done.says("(step: checkpoint and push)") and done.says("nodes/checkpoint"), done.output[-3000:]
     untouched(cluster, counter, before)
 
 
@@ -127,7 +127,9 @@ def test_killed_in_the_middle_of_a_push_then_run_again(cluster):
         assert len(pushing) == 1
         cluster.on("node1", "kill -9 %d" % pushing[0])
         push.join()
-    assert pushes[0].code != 0 and pushes[0].report is None
+    assert pushes[0].code != 0
+    assert [(one["path"], one["image"]) for one in pushes[0].report["checkpoints"]] == [(path, None)]
+    assert [one["node"] for one in pushes[0].report["failures"]] == ["node1"]
 
     again = cluster.play("container_checkpoint.kubernetes.checkpoint", **variables)
     assert again.code == 0, again.output[-3000:]
