@@ -166,7 +166,7 @@ class ActionModule(ActionBase):
     ) -> t.Dict[str, t.Any]:
         params, result = self._params, self._result
         there = _fetch_dest.whole(path)
-        source = self._node("look", recipients, _digest=there is not None)
+        source = self._node("look", recipients, digest=there is not None)
         if not source["exists"]:
             if there is None or not params["remove_source"]:
                 raise InputError("%s does not exist on the node" % params["src"])
@@ -176,8 +176,7 @@ class ActionModule(ActionBase):
             return self._done("the archive was fetched and removed before")
         state = source["state"]
         result["size"] = state["size"]
-        same = there is not None and there["archive"]["sha256"] == source["sha256"] and self._same_form(path, recipients)
-        if same and there is not None:
+        if there is not None and self._is_same(path, there, source["sha256"], recipients):
             self._describe(path, there, bool(recipients))
             if params["remove_source"]:
                 self._verify_old(path, there)
@@ -185,8 +184,8 @@ class ActionModule(ActionBase):
             return self._done("the archive is there already")
         if os.path.lexists(path) and not params["force"]:
             raise InputError(
-                "%s exists and is not this archive in this form; choose another destination, or replace it with force: true"
-                % path
+                "%s exists and is not this archive in this form; choose another destination, or replace it with"
+                " force: true" % path
             )
         self._check_space(path, state["size"], recipients, partial)
         if partial is None:
@@ -216,7 +215,7 @@ class ActionModule(ActionBase):
         )
 
         def start(offset: int, prefix: str) -> t.Mapping[str, t.Any]:
-            return self._node("serve", recipients, _state=dict(state), _offset=offset, _prefix=prefix)["session"]
+            return self._node("serve", recipients, state=dict(state), offset=offset, prefix=prefix)["session"]
 
         host = self._task_vars.get("inventory_hostname")
         wire = ActionWire(self._connection, self._becomes(), self._play_context.executable, start)
@@ -258,8 +257,13 @@ class ActionModule(ActionBase):
             pod_path=pod if os.path.lexists(pod) else None,
         )
 
-    def _same_form(self, path: str, recipients: t.Sequence[str]) -> bool:
+    def _is_same(
+        self, path: str, there: _record.Record, sha256: t.Optional[str], recipients: t.Sequence[str]
+    ) -> bool:
+        """Whether the destination holds the archive of this digest in the form that is wanted."""
         compress, encrypted = _fetch_dest.form_of(path)
+        if there["archive"]["sha256"] != sha256:
+            return False
         return encrypted == bool(recipients) and compress in ("unknown", self._params["compress"])
 
     def _verify_old(self, path: str, record: _record.Record) -> None:
@@ -285,7 +289,7 @@ class ActionModule(ActionBase):
     def _remove_source(
         self, state: t.Optional[t.Mapping[str, t.Any]], recipients: t.Sequence[str], partial: t.Optional[Partial]
     ) -> None:
-        answer = self._node("remove", [], _state=dict(state) if state else None)
+        answer = self._node("remove", [], state=dict(state) if state else None)
         self._result["source_removed"] = answer["removed"]
         if answer["removed"]:
             self._result["changed"] = True
@@ -319,8 +323,7 @@ class ActionModule(ActionBase):
             "dest": self._params["dest"],
             "compress": self._params["compress"],
             "recipients": list(recipients),
-            "_step": step,
-            **more,
+            "_call": {"step": step, **more},
         }
         answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=self._task_vars)
         if answer.get("failed"):

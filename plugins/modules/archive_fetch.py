@@ -99,6 +99,9 @@ options:
       - Print a line with bytes, rate and remaining time after so many seconds. V(0) prints none.
     type: float
     default: 10
+  _call:
+    description: What the action plugin of this name asks of the node. Not for playbooks, and refused there.
+    type: dict
 requirements:
   - On the node, C(zstd) with O(compress=zstd), and C(age) or C(rage) with O(recipients).
 notes:
@@ -236,32 +239,32 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._f
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
 
 
+# What the action plugin asks of the node: look, serve or remove; and with which particulars.
+_CALL = {"step": "look", "digest": False, "state": None, "offset": 0, "prefix": "", "idle": 120.0}
+
+
 def argument_spec() -> t.Dict[str, t.Any]:
     """All options, and what the action plugin adds."""
     return {
         **fetch_argument_spec(),
-        "_step": {"type": "str", "choices": ["look", "serve", "remove"], "default": "look"},
-        "_digest": {"type": "bool", "default": False},
-        "_state": {"type": "dict"},
-        "_offset": {"type": "int", "default": 0},
-        "_prefix": {"type": "str", "default": ""},
-        "_idle": {"type": "float", "default": 120.0},
+        "_call": {"type": "dict"},
     }
 
 
 def work(params: t.Mapping[str, t.Any], runner: CommandRunner) -> t.Dict[str, t.Any]:
     """One step of a fetch on the node."""
     recipients = tuple(params["recipients"] or ())
-    state = _fetch_node.state_from_dict(params["_state"]) if params["_state"] else None
-    if params["_step"] == "remove":
+    call = dict(_CALL, **(params["_call"] or {}))
+    state = _fetch_node.state_from_dict(call["state"]) if call["state"] else None
+    if call["step"] == "remove":
         return {"removed": _fetch_node.remove(params["src"], state)}
-    if params["_step"] == "serve" and state is not None:
+    if call["step"] == "serve" and state is not None:
         order = Order(
-            params["src"], state, params["compress"], recipients, offset=params["_offset"], prefix=params["_prefix"]
+            params["src"], state, params["compress"], recipients, offset=call["offset"], prefix=call["prefix"]
         )
-        return {"session": start(order, Tools(runner.find, runner.run_with_pipes), params["_idle"])}
+        return {"session": start(order, Tools(runner.find, runner.run_with_pipes), call["idle"])}
     _fetch_node.check_tools(runner, params["compress"], recipients)
-    return _fetch_node.look(params["src"], params["_digest"])
+    return _fetch_node.look(params["src"], call["digest"])
 
 
 def main() -> None:

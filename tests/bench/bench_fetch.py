@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -109,7 +108,7 @@ def timed(command: list) -> float:
 def measure(arguments: argparse.Namespace, work: pathlib.Path) -> dict:
     """All contenders."""
     archives = {}
-    for mib in {arguments.mib, arguments.fetch_mib}:
+    for mib in sorted({arguments.mib, arguments.fetch_mib}):
         archives[mib] = work / ("archive-%d.tar" % mib)
         bench_image.make_archive(archives[mib], mib * MIB)
         archives[mib].chmod(0o600)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 
@@ -68,20 +69,20 @@ def test_old_archives_go_with_what_belongs_to_them(tmp_path):
 def test_a_crash_leaves_nothing_that_looks_complete(tmp_path, monkeypatch):
     """Stop after every single change to the disk: at no time is there an archive without its record."""
     real = os.unlink
+
+    def unlink(crash, done, path, *args, **kwargs):
+        if len(done) == crash:
+            raise KeyboardInterrupt
+        done.append(path)
+        real(path, *args, **kwargs)
+
     for crash in range(4):
         directory = tmp_path / str(crash)
         directory.mkdir()
         put(directory, "checkpoint-new.tar", 1)
         put(directory, "checkpoint-old.tar", 20)
         done = []
-
-        def unlink(path, *args, _done=done, _crash=crash, **kwargs):
-            if len(_done) == _crash:
-                raise KeyboardInterrupt
-            _done.append(path)
-            real(path, *args, **kwargs)
-
-        monkeypatch.setattr(os, "unlink", unlink)
+        monkeypatch.setattr(os, "unlink", functools.partial(unlink, crash, done))
         try:
             prune(directory)
         except KeyboardInterrupt:
