@@ -34,7 +34,9 @@ def check_recipient(recipient: str) -> str:
         )
     if text.startswith("age1"):
         if not _bech32_ok(text):
-            raise InputError("recipient %s is not a valid age recipient: its checksum is wrong; was it mistyped?" % text)
+            raise InputError(
+                "recipient %s is not a valid age recipient: its checksum is wrong; was it mistyped?" % text
+            )
         return text
     if text.startswith(_SSH):
         return _check_ssh(text)

@@ -62,7 +62,8 @@ def decode(raw: bytes) -> t.Tuple[Header, memoryview]:
         header = json.loads(raw[begin : begin + length])
     except ValueError:
         raise TransportError("the frame was cut off or altered on its way (%d bytes)" % len(raw)) from None
-    if not isinstance(header, dict) or not isinstance(header.get("bytes"), int) or not isinstance(header.get("kind"), str):
+    fields = header if isinstance(header, dict) else {}
+    if not isinstance(fields.get("bytes"), int) or not isinstance(fields.get("kind"), str):
         raise TransportError("the frame was altered on its way")
     payload = memoryview(raw)[begin + length :]
     if len(payload) < header["bytes"]:

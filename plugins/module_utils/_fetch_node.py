@@ -28,8 +28,8 @@ def check_tools(runner: CommandRunner, compress: str, recipients: t.Sequence[str
     """Everything the transfer needs is installed, and the recipients are good; else say so before a byte moves."""
     if compress == "zstd" and runner.find("zstd") is None:
         raise RuntimeToolError(
-            "the archive is to be compressed, and zstd is not installed on this machine: install the package zstd, or"
-            " use compress none"
+            "the archive is to be compressed, and zstd is not installed on this machine: install the package zstd,"
+            " or use compress none"
         )
     if recipients:
         _age.try_out(_age.find_program(runner.find), recipients, runner.run)
@@ -61,7 +61,8 @@ def _recorded_digest(src: str, status: os.stat_result) -> t.Optional[str]:
     record = _record.read(where)
     if status.st_size != record["archive"]["bytes"]:
         raise ArchiveError(
-            "%s has %d bytes and its record says %d; it is damaged or another file" % (src, status.st_size, record["archive"]["bytes"])
+            "%s has %d bytes and its record says %d; it is damaged or another file"
+            % (src, status.st_size, record["archive"]["bytes"])
         )
     if status.st_mtime_ns > os.lstat(where).st_mtime_ns:
         return None

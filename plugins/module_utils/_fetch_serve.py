@@ -234,7 +234,9 @@ def _make_directory() -> t.Tuple[str, int]:
         lock = os.open(os.path.join(directory, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as exc:
-        raise CheckpointError("no directory for the transfer can be made in %s: %s" % (parent, exc.strerror or exc)) from None
+        raise CheckpointError(
+            "no directory for the transfer can be made in %s: %s" % (parent, exc.strerror or exc)
+        ) from None
     return directory, lock
 
 

@@ -303,7 +303,9 @@ class Partial:
             raise CheckpointError("%s cannot be read back as it was written; check the disk" % self.part, discard=True)
         if compress == "zstd" and not encrypted:
             if decompressed_digest(self.part) != self.state["end"]["sha256"]:
-                raise ArchiveError("what was fetched to %s is not the archive when decompressed" % self.part, discard=True)
+                raise ArchiveError(
+                    "what was fetched to %s is not the archive when decompressed" % self.part, discard=True
+                )
             return "decompressed"
         return "read_back"
 

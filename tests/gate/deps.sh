@@ -9,7 +9,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 packages='patchelf debian-archive-keyring python3 python3-venv python3-pip git rsync shellcheck openssh-client iproute2 iptables debootstrap systemd-container
- docker-registry zstd age buildah skopeo'
+ docker-registry zstd age buildah skopeo openssh-server sudo'
 missing=''
 for package in $packages; do
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"

@@ -39,7 +39,17 @@ def test_every_cut_is_found():
             frame.decode(whole[:length])
 
 
-@pytest.mark.parametrize("answer", [b"", b"sudo: no", raw().replace(b'"kind"', b'"kinx"'), b"\0CCFETCH1zzzzzzzz{}", b"\0CCFETCH1ffffffff{}", b"\0CCFETCH100000002[]"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"sudo: no",
+        raw().replace(b'"kind"', b'"kinx"'),
+        b"\0CCFETCH1zzzzzzzz{}",
+        b"\0CCFETCH1ffffffff{}",
+        b"\0CCFETCH100000002[]",
+    ],
+)
 def test_what_is_no_frame(answer):
     with pytest.raises(TransportError):
         frame.decode(answer)
@@ -58,7 +68,17 @@ def test_requests():
     assert [frame.parse_request(name) for name in ("lock", "stop", "1", "1.2.3", "-1.2", "1.x")] == [None] * 6
 
 
-@pytest.mark.parametrize("path", ["/run", "/run/x", "run/container-checkpoint-fetch-a", "/run/../container-checkpoint-fetch-a", "/run/container-checkpoint-fetch-a;rm", "/run/container-checkpoint-fetch-a/b"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/run",
+        "/run/x",
+        "run/container-checkpoint-fetch-a",
+        "/run/../container-checkpoint-fetch-a",
+        "/run/container-checkpoint-fetch-a;rm",
+        "/run/container-checkpoint-fetch-a/b",
+    ],
+)
 def test_a_directory_that_cannot_be_right(path):
     with pytest.raises(InputError):
         frame.request_script(path, 1, 0, 0, 5, False)

@@ -23,7 +23,6 @@ import sys
 import time
 
 
-
 def user_of(directory: pathlib.Path) -> str:
     """The name of the user: another one for every directory, so that several servers do not meet."""
     return "cc-fetch-" + hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:8]
