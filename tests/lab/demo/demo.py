@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -171,6 +172,8 @@ def main() -> int:
     for stage, seconds in demo.times:
         print("  %-52s %7.1f s" % (stage, seconds))
     print("  %-52s %7.1f s" % ("all", time.monotonic() - begun))
+    if code == 0:
+        shutil.rmtree(demo.work)
     print("\n%s" % ("The counter survived the move." if code == 0 else "The demonstration failed."))
     return code
 
