@@ -90,6 +90,8 @@ def main(path: str) -> int:
     environment = {**os.environ, "SYSTEMD_SECCOMP": "0", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"}
     argv = nspawn_argv(node, os.path.exists("/dev/fuse"))
     while True:
+        # The kernel takes an ended node's network apart in its own time; the name must be free for the next start.
+        shell.run(["ip", "link", "delete", f"vb-{node['machine']}"], check=False)
         code = subprocess.call(
             argv, env=environment, stdin=subprocess.DEVNULL, preexec_fn=lambda: cgroups.join([leaf])
         )
