@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# e2e.sh [STEP...]: everything that runs on the lab's nodes, with the real containerd, runc and CRIU: the
-# demonstration, the main path with its faults, the restore handler, and the lab itself. Needs root.
+# e2e.sh [demo] [nodes] [lab] [handler]: everything that runs on the lab's nodes, with the real containerd, runc and CRIU:
+# the demonstration, the main path with its faults, the lab itself, and (only when named) the restore handler. Needs root.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -19,20 +19,27 @@ pytest=(env "PYTHONPATH=$root" "$venv/bin/python" -m pytest -q -p no:cacheprovid
 
 step_lab() { "${pytest[@]}" tests/lab/test_lab.py; }
 
-# The whole path and its faults, then the handler, on one lab.
-step_nodes() {
-    local inventory rc=0
+# on_nodes PLAYBOOK… -- COMMAND…: boot a lab, run the playbooks, then the command, and take it down.
+on_nodes() {
+    local inventory rc=0 playbooks=()
+    while [ "$1" != -- ]; do
+        playbooks+=("$1")
+        shift
+    done
+    shift
     inventory=$(tests/lab/lab up --name "$name" | tail -n 1)
     [ -f "$inventory" ] || return 1
-    if ansible-playbook --inventory "$inventory" tests/lab/provision.yml; then
-        timed 'e2e main path and faults' env E2E_LAB="$name" "${pytest[@]}" tests/e2e || rc=1
-        timed 'e2e handler installation' ansible-playbook --inventory "$inventory" tests/handler/install.yml || rc=1
-        timed 'e2e handler' env CONTAINER_CHECKPOINT_LABS="$name" "${pytest[@]}" tests/handler || rc=1
-    else
-        rc=1
-    fi
+    { ansible-playbook --inventory "$inventory" "${playbooks[@]}" && "$@"; } || rc=1
     tests/lab/lab down --name "$name" || rc=1
     return "$rc"
+}
+
+# The whole path and its faults.
+step_nodes() { on_nodes tests/lab/provision.yml -- env E2E_LAB="$name" "${pytest[@]}" tests/e2e; }
+
+# The restore handler, with archives, faults and threats.
+step_handler() {
+    on_nodes tests/lab/provision.yml tests/handler/install.yml -- env CONTAINER_CHECKPOINT_LABS="$name" "${pytest[@]}" tests/handler
 }
 
 step_demo() { LAB_NAME=$name "$GATE_ROOT/tests/lab/demo/run"; }
