@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -415,12 +416,26 @@ def test_the_sender_ends_when_nobody_asks(place):
     assert os.listdir(place / "run") == []
 
 
+def wait_for_lock(path):
+    """Until nobody holds it: whoever started the killed process may not have ended yet."""
+    deadline = time.monotonic() + 20
+    with open(path) as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                assert time.monotonic() < deadline, "the lock of a killed session is still held"
+                time.sleep(0.05)
+
+
 def test_the_next_session_removes_what_a_killed_one_left(place, monkeypatch):
     wire = LocalWire(place / "a.tar", "none", ())
     directory = wire.start(0, "")["directory"]
     os.kill(wire.sessions[0]["pid"], signal.SIGKILL)
     wire.nothing_left()
     assert os.listdir(directory) == ["lock"]
+    wait_for_lock(os.path.join(directory, "lock"))
     monkeypatch.setattr(_fetch_serve, "_STALE_SECONDS", -1.0)
     second = LocalWire(place / "a.tar", "none", ())
     kept = second.start(0, "")["directory"]
