@@ -11,7 +11,9 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 suite=${1:?Debian suite} version=${2:?Python version}
-mirror=${DEBIAN_MIRROR:-}
+# The mirror that this machine's own apt uses, if it is a Debian.
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format "\$(REPO_URI)" 'Identifier: Packages' 'Origin: Debian' | grep -v security | head -n 1 || true)}
+[ -n "$mirror" ] || die 'set DEBIAN_MIRROR to the URL of a Debian mirror'
 dest=$CACHE/python/$suite
 python=$dest/usr/bin/python$version
 mkdir -p "$CACHE/python"
