@@ -288,6 +288,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _argspec_registry
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._image import (
     ImageJob,
@@ -384,17 +385,6 @@ def main() -> None:
         required_by=_argspec_registry.REGISTRY_REQUIRED_BY,
     )
 
-    def run_with_pipes(
-        argv: t.Sequence[str], pass_fds: t.Sequence[int], started: t.Callable[[], None]
-    ) -> tuple[int, str, str]:
-        return module.run_command(
-            list(argv),
-            pass_fds=list(pass_fds),
-            before_communicate_callback=lambda process: started(),
-            handle_exceptions=False,
-            environ_update={"LC_ALL": "C"},
-        )
-
     params = module.params
     reference = params["name"]
     job: t.Optional[ImageJob] = None
@@ -405,7 +395,7 @@ def main() -> None:
             request,
             Rehearsal(target) if module.check_mode else target,
             module.get_bin_path,
-            run_with_pipes,
+            CommandRunner(module).run_with_pipes,
             restarts=params["retries"],
         )
         changed = job.make()
