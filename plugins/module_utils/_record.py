@@ -19,9 +19,9 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import open_regular, write_atomic
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import VerifiedArchive
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._version import VERSION
 
 SCHEMA = 1
-TOOL_VERSION = "0.1.0"
 RECORD_SUFFIX = ".record.json"
 POD_SUFFIX = ".pod.json"
 _MAX_BYTES = 4 * 1024 * 1024
@@ -104,7 +104,7 @@ def build(
         "unfrozen_after_dump_ms": None,
         "mounts": list(identity.mounts),
         "credentials": identity.credentials,
-        "tool_version": TOOL_VERSION,
+        "tool_version": VERSION,
     }
 
 

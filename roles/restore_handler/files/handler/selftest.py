@@ -13,19 +13,22 @@ import typing as t
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _stage as stage
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_handler import HANDLER_STATUS
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._version import VERSION
 from settings import Settings
 
-STATUS = "/var/lib/container-checkpoint/handler-status.json"
 _TIMEOUT = 60
 
 
-def run(config: Settings) -> int:
+def run(config: Settings, path: str = HANDLER_STATUS) -> int:
     """Test, write the status, and end with 1 if something is missing."""
     why = problem(config)
-    os.makedirs(os.path.dirname(STATUS), mode=0o700, exist_ok=True)
-    stage.write_json(STATUS, {
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    stage.write_json(path, {
         "state": "failing" if why else "passing",
         "why": why or "runc and CRIU can restore, and the staging directory is root's own",
+        "version": VERSION,
+        "engine": config.engine,
         "checked_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     })
     if why:

@@ -10,7 +10,7 @@ import stat
 
 import pytest
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _record
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _record, _version
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import verify_archive
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import fixture
@@ -151,4 +151,4 @@ def test_the_version_is_the_collections():
         root, before = os.path.dirname(root), root
         assert root != before
     with open(os.path.join(root, "galaxy.yml"), encoding="utf-8") as stream:
-        assert "\nversion: %s\n" % _record.TOOL_VERSION in stream.read()
+        assert "\nversion: %s\n" % _version.VERSION in stream.read()
