@@ -43,6 +43,7 @@ _SECRET_KEYS = (
 )
 _PLURALS = {
     "Pod": "pods",
+    "RuntimeClass": "runtimeclasses",
     "Node": "nodes",
     "Event": "events",
     "ReplicaSet": "replicasets",
@@ -128,9 +129,23 @@ def _load(params: t.Mapping[str, t.Any], configuration: t.Any) -> None:
         ) from exc
 
 
-def connect(params: t.Mapping[str, t.Any], cache_dir: str) -> KubeApi:
-    """A client for the options of C(_argspec_kube_api). cache_dir: private directory for what discovery learns."""
+def log_in_with(configuration: t.Any, token: str) -> None:
+    """Forget every login that a configuration holds and use this token; address and trust stay."""
+    configuration.cert_file = configuration.key_file = None
+    configuration.username = configuration.password = None
+    configuration.refresh_api_key_hook = None
+    configuration.api_key = {"authorization": "Bearer " + token}
+    configuration.api_key_prefix = {}
+
+
+def connect(params: t.Mapping[str, t.Any], cache_dir: str, token: t.Optional[str] = None) -> KubeApi:
+    """A client for the options of C(_argspec_kube_api). cache_dir: private directory for what discovery learns.
+
+    token: log in with it instead of what the options say.
+    """
     configuration = load_configuration(params)
+    if token is not None:
+        log_in_with(configuration, token)
     client = kubernetes.client.ApiClient(configuration)
     if params.get("impersonate_user"):
         client.set_default_header("Impersonate-User", params["impersonate_user"])
@@ -142,7 +157,7 @@ def connect(params: t.Mapping[str, t.Any], cache_dir: str) -> KubeApi:
                 "the kubernetes library can impersonate one group at a time, not %d" % len(params["impersonate_groups"])
             )
         client.set_default_header("Impersonate-Group", params["impersonate_groups"][0])
-    secrets = secrets_of(params)
+    secrets = secrets_of(params) | ({token} if token else set())
     try:
         dynamic = kubernetes.dynamic.DynamicClient(
             client, cache_file=os.path.join(cache_dir, "kube-api-discovery.json")
@@ -232,6 +247,25 @@ class KubeApi:
         options = {"dry_run": "All"} if dry_run else {}
         return self._call(what, "create", "v1", "Pod", body=pod, namespace=namespace, **options)
 
+    def remove_gate(self, namespace: str, name: str, uid: str, index: int, gate: str) -> Object:
+        """Remove this scheduling gate of this very Pod, which may start then; refused if either is another one by now."""
+        path = "/spec/schedulingGates/%d" % index
+        body = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "test", "path": path + "/name", "value": gate},
+            {"op": "remove", "path": path},
+        ]
+        return self._call(
+            "remove the scheduling gate of pod %s/%s" % (namespace, name),
+            "patch",
+            "v1",
+            "Pod",
+            body=body,
+            name=name,
+            namespace=namespace,
+            content_type="application/json-patch+json",
+        )
+
     def delete_pod(self, namespace: str, name: str, uid: str, grace_seconds: int) -> None:
         """Delete this very Pod: one of the same name with another UID is left alone (HTTP 409)."""
         body = {
@@ -252,6 +286,12 @@ class KubeApi:
             what, "create", "v1", "ServiceAccount", subresource="token", name=name, namespace=namespace, body=body
         )
         return answer.get("status") or {}
+
+    def review_access(self, attributes: Object) -> Object:
+        """Whether whoever is logged in may do this (resourceAttributes): the status of a SelfSubjectAccessReview."""
+        version, kind = "authorization.k8s.io/v1", "SelfSubjectAccessReview"
+        body = {"apiVersion": version, "kind": kind, "spec": {"resourceAttributes": attributes}}
+        return self._call("ask what this login may do", "create", version, kind, body=body).get("status") or {}
 
     def pod_events(self, namespace: str, uid: str) -> t.List[Object]:
         """The events of one Pod, oldest first."""

@@ -26,6 +26,9 @@ REQUEST = ANNOTATION_PREFIX + "request"
 SOURCE_UID = ANNOTATION_PREFIX + "source-uid"
 SOURCE_NAME = ANNOTATION_PREFIX + "source-pod"
 IMAGE = ANNOTATION_PREFIX + "image."
+ARCHIVE = ANNOTATION_PREFIX + "archive."
+# Holds the Pod back until its checkpoints are staged under its UID.
+GATE = ANNOTATION_PREFIX + "restore"
 
 # Annotations that describe the source and would lie about the new Pod.
 _STALE_ANNOTATIONS = re.compile(
@@ -63,22 +66,28 @@ _PINNED = re.compile(r"(?:[a-z-]+://)?(\S+@sha256:[0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class Restored:
-    """One container to restore: its name in the Pod, the checkpoint (a back-end's word), and the image's annotations."""
+    """One container to restore: its name in the Pod, its checkpoint as an image by digest, the annotations of that image, its
+    checkpoint as an archive's SHA-256 digest, and the image by digest that it was started from; what is not known is None."""
 
     name: str
-    image: str
+    image: t.Optional[str] = None
     annotations: t.Mapping[str, str] = field(default_factory=dict)
+    archive_sha256: t.Optional[str] = None
+    base_image: t.Optional[str] = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the new Pod shall be. drop_labels: keys by which the owner selects; None means all labels go."""
+    """What the new Pod shall be. drop_labels: keys by which the owner selects; None means all labels go. runtime_class: None
+    leaves the source's. gated: the Pod waits for somebody to remove GATE."""
 
     name: str
     target_node: str
     containers: t.Tuple[Restored, ...]
-    placement: str = "node_name"
-    restart_policy: str = "Never"
+    placement: t.Optional[str] = None
+    restart_policy: t.Optional[str] = "Never"
+    runtime_class: t.Optional[str] = None
+    gated: bool = False
     fresh_containers: bool = False
     drop_labels: t.Optional[t.FrozenSet[str]] = frozenset()
     labels: t.Mapping[str, str] = field(default_factory=dict)
@@ -174,7 +183,7 @@ def _place(spec: Object, request: Request) -> None:
             spec.pop("affinity", None)
 
 
-def _pinned(source: Object, name: str) -> t.Optional[str]:
+def pinned(source: Object, name: str) -> t.Optional[str]:
     """The image a container of the source really ran, by digest."""
     for status in (source.get("status") or {}).get("containerStatuses") or []:
         match = _PINNED.fullmatch(status.get("imageID") or "") if status.get("name") == name else None
@@ -206,14 +215,14 @@ def _containers(
     for container in spec["containers"]:
         item = wanted.get(container.get("name"))
         if item is None:
-            pinned = _pinned(source, container["name"])
-            container["image"] = pinned or container.get("image")
+            ran = pinned(source, container["name"])
+            container["image"] = ran or container.get("image")
             warnings.append(
                 "container %s starts afresh from %s%s"
                 % (
                     container["name"],
                     container["image"],
-                    "" if pinned else " (its digest is not known, the tag may mean another image now)",
+                    "" if ran else " (its digest is not known, the tag may mean another image now)",
                 )
             )
             continue
@@ -275,7 +284,12 @@ def build(source: Object, request: Request, apply: t.Callable[[Object, Restored]
     spec = copy.deepcopy({key: value for key, value in source["spec"].items() if key not in _DROPPED_SPEC})
     warnings = _containers(source, request, spec, apply) + _advise(source, spec, request)
     _place(spec, request)
-    spec["restartPolicy"] = request.restart_policy
+    # None: the source's own.
+    spec["restartPolicy"] = request.restart_policy or source["spec"].get("restartPolicy") or "Always"
+    if request.runtime_class:
+        spec["runtimeClassName"] = request.runtime_class
+    if request.gated:
+        spec["schedulingGates"] = [{"name": GATE}]
     secrets = [entry.get("name") for entry in spec.get("imagePullSecrets") or []]
     secrets += [name for name in request.image_pull_secrets if name not in secrets]
     if secrets:
@@ -291,7 +305,10 @@ def build(source: Object, request: Request, apply: t.Callable[[Object, Restored]
     if source["metadata"].get("uid"):
         annotations[SOURCE_UID] = source["metadata"]["uid"]
     for item in request.containers:
-        annotations[IMAGE + item.name] = item.image
+        if item.image:
+            annotations[IMAGE + item.name] = item.image
+        if item.archive_sha256:
+            annotations[ARCHIVE + item.name] = item.archive_sha256
     metadata: Object = {
         "name": request.name,
         "namespace": source["metadata"].get("namespace") or "default",

@@ -12,17 +12,20 @@ import dataclasses
 import time
 import typing as t
 
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_backend_handler as handler
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_backends as backends
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
     CheckpointError,
     DeadlineError,
     HttpStatusError,
+    InputError,
     RestoreError,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kube_api import KubeApi
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import check_label, check_subdomain
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pod_spec import (
+    GATE,
     REQUEST,
     Built,
     Object,
@@ -31,6 +34,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._p
     build,
     check_source,
     controller_of,
+    pinned,
     selector_keys,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_progress import (
@@ -42,6 +46,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._r
     progress,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_target import Target, target
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._stage_pod import essential
 
 _POLL_SECONDS = 0.5
 _GONE_SECONDS = 60.0
@@ -50,12 +55,14 @@ _CLEANUP_GRACE_SECONDS = 1
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """What C(pod_restore) was asked for. source: a Pod object that was kept; the live Pod when None."""
+    """What C(pod_restore) was asked for. source: a Pod object that was kept; the live Pod when None. staged: the checkpoints
+    lie on the target for this Pod, which may start. In the request, None for placement and runtime_class means the usual."""
 
     namespace: str
     pod: str
     request: Request
     backend: str = backends.AUTO
+    staged: bool = False
     owner: str = "detached"
     restart_policy: t.Optional[str] = None
     node_info: t.Optional[t.Mapping[str, t.Any]] = None
@@ -158,15 +165,56 @@ class Restorer:
         where = self._target()
         self._warnings += where.warnings
         backend, unsure = backends.choose(order.backend, where)
-        self._warnings += unsure + backend.check(order.request.containers, where)
+        items = tuple(
+            dataclasses.replace(item, base_image=item.base_image or pinned(source, item.name))
+            for item in order.request.containers
+        )
+        self._warnings += unsure + backend.check(items, where)
+        if backend.GATED and order.request.placement == "node_name":
+            raise InputError(
+                "placement node_name cannot go with the back-end %s: a pod that waits behind a scheduling gate must not have "
+                "a node yet. Use affinity" % backend.NAME
+            )
         request = dataclasses.replace(
             order.request,
+            containers=items,
+            placement=order.request.placement or ("affinity" if backend.GATED else "node_name"),
+            runtime_class=self._runtime_class(source, where) if backend.GATED else None,
+            gated=backend.GATED,
             drop_labels=self._drop_labels(source),
             restart_policy=order.restart_policy or backend.RESTART_POLICY,
         )
         built = build(source, request, backend.apply)
         self._warnings += built.warnings
         return built, where, backend
+
+    def _runtime_class(self, source: Object, where: Target) -> str:
+        """The RuntimeClass under which the target's runtime calls the restore handler."""
+        name = check_subdomain(self._order.request.runtime_class or where.handler or handler.DEFAULT_RUNTIME_CLASS, "runtime_class")
+        other = source["spec"].get("runtimeClassName")
+        if other and other != name:
+            raise RestoreError(
+                "the source runs under the RuntimeClass %s, and the handler's is %s: what another runtime made is not "
+                "restored by runc. If %s is a name of the handler, give it as runtime_class" % (other, name, other)
+            )
+        try:
+            found = self._api.get("node.k8s.io/v1", "RuntimeClass", name)
+        except HttpStatusError as exc:
+            if exc.status != 403:
+                raise
+            self._warnings.append("the RuntimeClass %s may not be read, so less could be checked: %s" % (name, exc.msg))
+            return name
+        if found is None:
+            raise RestoreError(
+                "there is no RuntimeClass %s in this cluster; nothing was created. Remedy: role restore_handler with "
+                "restore_handler_runtime_class: true" % name
+            )
+        if where.handler and found.get("handler") != where.handler:
+            raise RestoreError(
+                "the RuntimeClass %s asks for the runtime %s, and %s knows the restore handler as %s"
+                % (name, found.get("handler"), where.node, where.handler)
+            )
+        return name
 
     # -- doing it ----------------------------------------------------------------------------------------------------
 
@@ -182,30 +230,62 @@ class Restorer:
             "evidence": None,
             "labels_removed": dict(built.labels_removed),
             "warnings": self._warnings,
+            "pod_object": None,
+            "gated": False,
             "events": [],
             "cleaned_up": False,
             "stages": self._stages,
         }
         existing = self._existing(built.pod)
         if existing is not None:
-            result["pod"] = describe(existing)
-            if not self._check_mode and self._order.wait:
-                # Not made by this run: whatever comes of it, it is not ours to remove.
-                result["pod"] = describe(self._wait(existing, where, result, ours=False))
-            return result
+            return self._go_on(existing, where, result)
+        if self._order.staged and not self._check_mode:
+            raise RestoreError(
+                "there is no pod %(namespace)s/%(name)s to start" % built.pod["metadata"]
+                + ": it is created without 'staged', then its checkpoints are staged under its UID"
+            )
         answer = self._api.create_pod(built.pod, dry_run=True)
-        result.update(changed=True, pod=describe(answer))
+        result.update(_told(answer), changed=True)
         if self._check_mode:
             # The server's answer to a dry run carries a UID that no Pod will have.
-            result["pod"]["uid"] = None
+            result["pod"]["uid"] = result["pod_object"]["metadata"]["uid"] = None
             return result
         started = self._clock()
         created = self._api.create_pod(built.pod, dry_run=False)
         self._stages["create"] = round(self._clock() - started, 3)
-        result["pod"] = describe(created)
-        if self._order.wait:
-            result["pod"] = describe(self._wait(created, where, result, ours=True))
+        result.update(_told(created))
+        if self._order.wait and not backend.GATED:
+            result.update(_told(self._wait(created, where, result, ours=True)))
         return result
+
+    def _go_on(self, pod: Object, where: Target, result: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
+        """The Pod is there and is the one asked for: let it start if it may, and wait for it."""
+        result.update(_told(pod))
+        held = result["gated"]
+        if held and not self._order.staged:
+            return result
+        result["changed"] = held
+        if self._check_mode:
+            return result
+        if held:
+            started = self._clock()
+            pod = self._open(pod, where, result)
+            self._stages["open"] = round(self._clock() - started, 3)
+            result.update(_told(pod))
+        if self._order.wait:
+            # A Pod that this run neither made nor let start is not ours to remove, whatever comes of it.
+            result.update(_told(self._wait(pod, where, result, ours=held)))
+        return result
+
+    def _open(self, pod: Object, where: Target, result: t.Dict[str, t.Any]) -> Object:
+        """Remove the gate."""
+        metadata = pod["metadata"]
+        index = _gates(pod).index(GATE)
+        try:
+            return self._api.remove_gate(metadata["namespace"], metadata["name"], metadata["uid"], index, GATE)
+        except CheckpointError as exc:
+            why = "its scheduling gate could not be removed: %s" % exc.msg
+            raise self._failure(pod, where, result, why, ours=True) from exc
 
     def _existing(self, pod: Object) -> t.Optional[Object]:
         """A Pod of that name: None when there is none, itself when it is the one asked for; RestoreError otherwise."""
@@ -287,7 +367,7 @@ class Restorer:
             msg += " Likely cause: %s. Remedy: %s." % (found[0]["cause"], found[0]["remedy"])
         msg += " %s The source was not touched." % outcome
         details = dict(
-            result, pod=describe(pod), events=events, diagnosis=found, cleaned_up=cleaned, changed=ours and not cleaned
+            result, **_told(pod), events=events, diagnosis=found, cleaned_up=cleaned, changed=ours and not cleaned
         )
         return RestoreError(msg, **details)
 
@@ -306,16 +386,33 @@ class Restorer:
         return True, "It was deleted again."
 
 
+def _gates(pod: Object) -> t.List[str]:
+    return [gate.get("name") for gate in pod["spec"].get("schedulingGates") or []]
+
+
+def _told(pod: Object) -> t.Dict[str, t.Any]:
+    """What a result says about the Pod."""
+    return {"pod": describe(pod), "pod_object": essential(pod), "gated": GATE in _gates(pod)}
+
+
 def order_from(params: t.Mapping[str, t.Any], source: t.Optional[Object]) -> Order:
     """The module's options as an Order."""
     items = tuple(
-        Restored(entry["name"], entry["image"], entry.get("annotations") or {}) for entry in params["containers"]
+        Restored(
+            entry["name"],
+            entry.get("image"),
+            entry.get("annotations") or {},
+            entry.get("archive_sha256"),
+            entry.get("base_image"),
+        )
+        for entry in params["containers"]
     )
     request = Request(
         name=params["name"] or params["pod"] + "-restored",
         target_node=params["target_node"],
         containers=items,
         placement=params["placement"],
+        runtime_class=params["runtime_class"],
         fresh_containers=params["fresh_containers"],
         labels={str(key): str(value) for key, value in (params["labels"] or {}).items()},
         annotations={str(key): str(value) for key, value in (params["annotations"] or {}).items()},
@@ -326,6 +423,7 @@ def order_from(params: t.Mapping[str, t.Any], source: t.Optional[Object]) -> Ord
         pod=params["pod"],
         request=request,
         backend=params["backend"],
+        staged=params["staged"],
         owner=params["owner"],
         restart_policy=params["restart_policy"],
         node_info=params["node_info"],

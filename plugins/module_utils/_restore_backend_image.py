@@ -24,6 +24,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._r
 NAME = "image"
 # A crash would restore the same checkpoint again and go back in time.
 RESTART_POLICY = "Never"
+GATED = False
 
 _KEYS = {CONTAINERD: CONTAINERD_KEY, CRIO: CRIO_KEY}
 
@@ -44,6 +45,10 @@ def check(items: t.Sequence[Restored], target: Target) -> t.List[str]:
     """Refuse what this path cannot restore on that node; returns warnings."""
     warnings = []
     for item in items:
+        if not item.image:
+            raise InputError(
+                "no checkpoint image is given for container %s, and the back-end image restores from nothing else" % item.name
+            )
         reference = ImageReference.parse(item.image)
         if not reference.digest:
             raise InputError(

@@ -20,7 +20,7 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "arm": "armv7
 
 @dataclass(frozen=True)
 class Target:
-    """engine, version, arch: None when nobody said. paths: restore paths by name. images: what the Node object lists."""
+    """engine, version, arch, handler: None when nobody said. paths: restore paths by name. images: what the Node object lists."""
 
     node: str
     engine: t.Optional[str]
@@ -28,6 +28,9 @@ class Target:
     arch: t.Optional[str]
     paths: t.Mapping[str, t.Mapping[str, t.Any]]
     images: t.FrozenSet[str] = frozenset()
+    cordoned: bool = False
+    # The name under which the container runtime there knows the restore handler.
+    handler: t.Optional[str] = None
     warnings: t.Tuple[str, ...] = ()
 
     @property
@@ -56,7 +59,8 @@ def target(name: str, node: t.Optional[t.Mapping[str, t.Any]], info: t.Optional[
     status = (node or {}).get("status") or {}
     if node is not None and not _ready(node):
         raise RestoreError("the target node %s is not Ready: a pod would not start there" % name)
-    if node is not None and (node.get("spec") or {}).get("unschedulable"):
+    cordoned = bool(((node or {}).get("spec") or {}).get("unschedulable"))
+    if cordoned:
         warnings.append("the target node %s is cordoned" % name)
     system = status.get("nodeInfo") or {}
     engine, _separator, version = (system.get("containerRuntimeVersion") or "").partition("://")
@@ -72,7 +76,11 @@ def target(name: str, node: t.Optional[t.Mapping[str, t.Any]], info: t.Optional[
             )
         engine, version, arch = known or engine, facts.get("engine_version") or version, facts.get("arch") or arch
         paths = {path["name"]: path for path in info["restore_paths"]}
+        handler = (facts.get("restore_handler") or {}).get("runtime")
     else:
+        handler = None
         paths = {"image": image_path(engine or None, version or None, None)} if engine else {}
     images = frozenset(name for image in status.get("images") or [] for name in image.get("names") or [])
-    return Target(name, engine or None, version or None, arch or None, paths, images, tuple(warnings))
+    return Target(
+        name, engine or None, version or None, arch or None, paths, images, cordoned, handler, tuple(warnings)
+    )

@@ -20,6 +20,9 @@ _DEFAULT_CAPABILITIES = (
     "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE"
 ).split()
 
+_SPEC = ("serviceAccountName", "hostPID", "shareProcessNamespace", "hostUsers", "securityContext")
+_CONTAINER = ("name", "image", "tty", "securityContext")
+
 Pod = t.Mapping[str, t.Any]
 
 
@@ -72,6 +75,18 @@ def check_fitness(pod: Pod, container: str, images: Images, tty: bool, accept: t
             "the checkpoint holds more privileges than the pod asks for: %s" % "; ".join(excess.text for excess in above),
             excesses=[dict(vars(excess)) for excess in above],
         )
+
+
+def essential(pod: Pod) -> t.Dict[str, t.Any]:
+    """What of a Pod object is judged here, and nothing else: no environment, no commands, so that results may carry it."""
+    metadata, spec = pod.get("metadata") or {}, pod.get("spec") or {}
+    return {
+        "metadata": {key: metadata.get(key) for key in ("namespace", "name", "uid", "ownerReferences")},
+        "spec": dict(
+            {key: spec.get(key) for key in _SPEC},
+            containers=[{key: container.get(key) for key in _CONTAINER} for container in spec.get("containers") or []],
+        ),
+    }
 
 
 def container_of(pod: Pod, name: str) -> t.Optional[t.Mapping[str, t.Any]]:

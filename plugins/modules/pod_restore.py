@@ -13,12 +13,13 @@ author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
   - Creates a Pod whose containers are restored from their checkpoints, with the mounts, ServiceAccount, terminal and
-    security
-    context of the Pod that was checkpointed, and waits until its containers run.
+    security context of the Pod that was checkpointed, and waits until its containers run.
+  - With the back-end V(handler) this takes two calls. The first one creates the Pod behind a scheduling gate. Then
+    M(container_checkpoint.kubernetes.restore_stage) stages each container's checkpoint on the target, with RV(pod_object).
+    The second call is the same with O(staged=true), which removes the gate and waits.
   - The Pod that was checkpointed is only read, never changed.
   - That containers run is no proof that they were restored and not started afresh; RV(verified) is therefore V(null).
-    The proof is
-    the target node's word, which M(container_checkpoint.kubernetes.restore_evidence) gets.
+    The proof is the target node's word, which M(container_checkpoint.kubernetes.restore_evidence) gets.
   - Whatever can be refused is refused before anything is created, with the reason and what to do about it.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
@@ -66,9 +67,9 @@ options:
     description:
       - V(node_name) binds the Pod to O(target_node) past the scheduler.
       - V(affinity) lets the scheduler do that, which then also looks at taints, resources and volumes.
+      - When not given, V(node_name) for O(backend=image), and V(affinity) for O(backend=handler), which needs it.
     type: str
     choices: [node_name, affinity]
-    default: node_name
   containers:
     description:
       - The containers to restore.
@@ -84,13 +85,23 @@ options:
       image:
         description:
           - Its checkpoint image by digest, C(name@sha256:…), as M(container_checkpoint.kubernetes.image) returns it.
+          - Required for O(backend=image).
         type: str
-        required: true
       annotations:
         description:
           - The annotations of that image, as M(container_checkpoint.kubernetes.image) returns them.
           - With them the container runtime and platform of source and target are compared before anything is created.
         type: dict
+      archive_sha256:
+        description:
+          - SHA-256 digest of the checkpoint's archive, 64 hexadecimal digits.
+          - For O(backend=handler), this or O(containers[].image) says which checkpoint it is.
+        type: str
+      base_image:
+        description:
+          - For O(backend=handler), the image by digest that the container was started from, which the new Pod gets.
+          - When not given, the one that the Pod's status names.
+        type: str
   fresh_containers:
     description:
       - Whether containers of the Pod that are not in O(containers) may start afresh, from the image by digest that they
@@ -100,25 +111,39 @@ options:
     default: false
   backend:
     description:
-      - The way to restore. V(image) has the container runtime of the target restore a checkpoint image.
-      - V(auto) takes the first one that works on the target.
+      - The way to restore. V(image) has the container runtime of the target restore a checkpoint image. It must be of
+        the same kind as the source's, and must have restoring switched on.
+      - V(handler) has this collection's OCI runtime handler (role P(container_checkpoint.kubernetes.restore_handler#role))
+        restore an archive that is staged on the target, of containerd or CRI-O, whatever the container runtime there
+        thinks of restoring. The Pod keeps its ordinary image.
+      - V(auto) takes V(handler) if O(node_info) says that it is installed on the target and passes its self-test, else
+        V(image) if that is switched on there, and refuses otherwise.
     type: str
-    choices: [auto, image]
+    choices: [auto, handler, image]
     default: auto
+  staged:
+    description:
+      - For O(backend=handler), the checkpoints of all O(containers) are staged on the target under the UID of the Pod that
+        an earlier call created, so that it may start.
+    type: bool
+    default: false
+  runtime_class:
+    description:
+      - For O(backend=handler), the RuntimeClass that asks for the handler. When not given, the name under which
+        O(node_info) found it, else V(container-checkpoint).
+    type: str
   node_info:
     description:
       - The result of M(container_checkpoint.kubernetes.node_info) on O(target_node).
       - Without it, only the version in the Node object says whether the target can restore, and whether that is
-        switched on
-        cannot be told.
+        switched on or the handler is installed cannot be told.
     type: dict
   owner:
     description:
       - What to do about the controller of the source (ReplicaSet, StatefulSet, …). The new Pod has no owner in either
         case.
       - V(detached) leaves out the labels by which that controller selects, because it would adopt the new Pod and
-        delete it at
-        once. They are returned as RV(labels_removed).
+        delete it at once. They are returned as RV(labels_removed).
       - V(keep) keeps all labels.
     type: str
     choices: [detached, keep]
@@ -138,14 +163,14 @@ options:
     elements: str
   restart_policy:
     description:
-      - The new Pod's restart policy. When not given, the back-end decides; V(Never) for V(image), because a container
-        that crashes
-        would be restored from the same checkpoint again and go back in time.
+      - The new Pod's restart policy. When not given, V(Never) for O(backend=image), because a container that crashes
+        would be restored from the same checkpoint again and go back in time, and that of the source for
+        O(backend=handler), which restores once and then starts it as its image says.
     type: str
     choices: [Always, OnFailure, Never]
   wait:
     description:
-      - Wait until the containers run.
+      - Wait until the containers run. A Pod that was created behind its gate is not waited for.
     type: bool
     default: true
   wait_timeout:
@@ -155,17 +180,19 @@ options:
     default: 120
   cleanup_on_failure:
     description:
-      - Delete the new Pod when the restore failed. A Pod that this run did not create is never deleted.
+      - Delete the new Pod when the restore failed. A Pod that this run neither created nor let start is never deleted.
     type: bool
     default: true
 seealso:
   - module: container_checkpoint.kubernetes.image
   - module: container_checkpoint.kubernetes.node_info
   - module: container_checkpoint.kubernetes.restore_evidence
+  - module: container_checkpoint.kubernetes.restore_stage
 notes:
-  - Needs the rights to get pods, nodes and the source's owner, to create and delete pods, and to list events.
-  - Whoever can restore a checkpoint can start processes with the privileges that it holds, whatever the security
-    context says.
+  - Needs the rights to get pods, nodes and the source's owner, to create and delete pods, and to list events; for
+    O(backend=handler) also to get runtimeclasses and to patch pods.
+  - With O(backend=image), whoever can restore a checkpoint can start processes with the privileges that it holds,
+    whatever the security context says. The handler compares them.
 """
 
 EXAMPLES = r"""
@@ -195,6 +222,35 @@ EXAMPLES = r"""
     pod_uid: "{{ restored.pod.uid }}"
   become: true
   delegate_to: node2
+
+- name: Through the handler, create the Pod, which waits behind its gate
+  container_checkpoint.kubernetes.pod_restore: &counter
+    namespace: default
+    pod: counter
+    target_node: node2
+    backend: handler
+    node_info: "{{ target }}"
+    containers:
+      - name: counter
+        archive_sha256: "{{ checkpoint.sha256 }}"
+  register: waiting
+
+- name: Stage the checkpoint on the target
+  container_checkpoint.kubernetes.restore_stage:
+    src: /var/lib/container-checkpoint/archives/counter.tar
+    archive_sha256: "{{ checkpoint.sha256 }}"
+    namespace: default
+    pod: "{{ waiting.pod.name }}"
+    source_pod: counter
+    container: counter
+    pod_object: "{{ waiting.pod_object }}"
+  become: true
+  delegate_to: node2
+
+- name: Let it start
+  container_checkpoint.kubernetes.pod_restore:
+    <<: *counter
+    staged: true
 
 - name: The source is gone; restore from what was kept
   container_checkpoint.kubernetes.pod_restore:
@@ -258,6 +314,28 @@ pod:
         - name: counter
           container_id: c2385d03777a94be758af5d35398d01e03b115ec58ad497fedf6a1cac51ba513
           image: registry.example.com/checkpoints/counter@sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+pod_object:
+  description: What M(container_checkpoint.kubernetes.restore_stage) needs of the Pod's object; no environment, no commands.
+  returned: always, once the back-end is chosen
+  type: dict
+  sample:
+    metadata: {namespace: default, name: counter-restored, uid: 6d6f3a90-3029-4982-beb3-d323f3b2bd15, ownerReferences: null}
+    spec:
+      serviceAccountName: default
+      hostPID: null
+      shareProcessNamespace: null
+      hostUsers: null
+      securityContext: {}
+      containers:
+        - name: counter
+          image: registry.example.com/counter@sha256:f6183db7b9ef82e9a9b108d929fe3e84d494d92a083ba7cae9dd3ae4b5045b2b
+          tty: null
+          securityContext: null
+gated:
+  description: Whether the Pod waits behind its scheduling gate for its checkpoints to be staged.
+  returned: always, once the back-end is chosen
+  type: bool
+  sample: false
 backend:
   description: The way it was restored.
   returned: always, once it is chosen
@@ -348,19 +426,23 @@ def argument_spec():
         source_file={"type": "path"},
         name={"type": "str"},
         target_node={"type": "str", "required": True},
-        placement={"type": "str", "choices": ["node_name", "affinity"], "default": "node_name"},
+        placement={"type": "str", "choices": ["node_name", "affinity"]},
         containers={
             "type": "list",
             "elements": "dict",
             "required": True,
             "options": {
                 "name": {"type": "str", "required": True},
-                "image": {"type": "str", "required": True},
+                "image": {"type": "str"},
                 "annotations": {"type": "dict"},
+                "archive_sha256": {"type": "str"},
+                "base_image": {"type": "str"},
             },
         },
         fresh_containers={"type": "bool", "default": False},
-        backend={"type": "str", "choices": ["auto", "image"], "default": "auto"},
+        backend={"type": "str", "choices": ["auto", "handler", "image"], "default": "auto"},
+        staged={"type": "bool", "default": False},
+        runtime_class={"type": "str"},
         node_info={"type": "dict"},
         owner={"type": "str", "choices": ["detached", "keep"], "default": "detached"},
         labels={"type": "dict"},

@@ -243,7 +243,7 @@ def test_another_platform():
     [
         (
             "containerd://2.4.0",
-            "nothing can be restored on node2 .containerd 2.4.0.; nothing was created. image: .*removed in "
+            "nothing can be restored on node2 .containerd 2.4.0.; nothing was created. handler: nobody asked .*; image: .*removed in "
             "2.4.*Remedy: .*2.1 to 2.3",
         ),
         ("containerd://1.7.24", "cannot restore from a checkpoint image: not yet built there"),
@@ -305,12 +305,12 @@ def test_node_info_that_is_something_else():
     )
 
 
-def test_a_backend_that_is_not_there_yet():
+def test_a_backend_that_is_not_there():
     refused(
         Cluster(source(), node()),
-        "back-end 'handler' is not part of this version: use one of auto, image",
+        "back-end 'magic' is not part of this version: use one of auto, handler, image",
         InputError,
-        backend="handler",
+        backend="magic",
     )
 
 

@@ -100,6 +100,20 @@ class Resource:
             self.cluster.objects[("Pod", namespace, pod["metadata"]["name"])] = pod
         return copy.deepcopy(pod)
 
+    def patch(self, body=None, name=None, namespace=None, content_type=None, _request_timeout=None):
+        """A JSON patch that tests and removes a scheduling gate, which is all that is asked for."""
+        self._log("patch", body=copy.deepcopy(body))
+        assert content_type == "application/json-patch+json"
+        pod = self.cluster.objects[("Pod", namespace, name)]
+        uid, gate, removal = body
+        index = int(removal["path"].rpartition("/")[2])
+        if pod["metadata"]["uid"] != uid["value"] or pod["spec"]["schedulingGates"][index]["name"] != gate["value"]:
+            raise ApiError(422, "the server rejected our request due to an error in our request")
+        assert (uid["op"], gate["op"], removal["op"]) == ("test", "test", "remove")
+        assert gate["path"] == removal["path"] + "/name"
+        del pod["spec"]["schedulingGates"][index]
+        return copy.deepcopy(pod)
+
     def delete(self, name=None, namespace=None, body=None, _request_timeout=None):
         self._log("delete", name=name, uid=body["preconditions"]["uid"])
         del self.cluster.objects[("Pod", namespace, name)]
