@@ -117,6 +117,16 @@ class KubeletClient:
             return
         raise answers.checkpoint_error(answer, "%s/%s" % (namespace, pod), self.peer)
 
+    def may_checkpoint(self) -> None:
+        """Find out, without any effect and without knowing a pod, whether checkpoints may be asked for here at all;
+        raise what stands against it.
+
+        The kubelet looks at who asks and at their rights before it looks for the pod.
+        """
+        answer = self._call("POST", "/checkpoint/default/%s/%s" % (PROBE_CONTAINER, PROBE_CONTAINER), self._timeout)
+        if answer.status != 404 or "pod does not exist" not in answers.body_text(answer):
+            raise answers.checkpoint_error(answer, "default/" + PROBE_CONTAINER, self.peer)
+
     def pods(self, namespace: t.Optional[str] = None) -> t.List[Pod]:
         """The pods of this node as the kubelet knows them, or as the API server does when it stands in between."""
         if namespace is not None:

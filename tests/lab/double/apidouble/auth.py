@@ -144,16 +144,31 @@ def _rules(store: Store, reference: dict, namespace: str) -> list[dict]:
 
 
 def allowed(store: Store, user: User, what: Attributes) -> bool:
+    return why_allowed(store, user, what) is not None
+
+
+def why_allowed(store: Store, user: User, what: Attributes) -> t.Optional[str]:
+    """The reason as the RBAC authorizer words it (empty for system:masters); None if nothing allows it."""
     if "system:masters" in user.groups:
-        return True
+        return ""
     bindings = [(binding, "") for binding in store.list(Key(RBAC, "clusterrolebindings"))]
     if what.namespace:
         bindings += [(binding, what.namespace) for binding in store.list(Key(RBAC, "rolebindings"), what.namespace)]
     for binding, namespace in bindings:
-        if any(_is_subject(subject, user, namespace) for subject in binding.get("subjects") or []):
-            if any(rule_allows(rule, what) for rule in _rules(store, binding["roleRef"], namespace)):
-                return True
-    return False
+        for subject in binding.get("subjects") or []:
+            if _is_subject(subject, user, namespace) and any(
+                rule_allows(rule, what) for rule in _rules(store, binding["roleRef"], namespace)
+            ):
+                return _reason(binding, namespace, subject)
+    return None
+
+
+def _reason(binding: dict, namespace: str, subject: dict) -> str:
+    name = f'"{binding["metadata"]["name"]}/{namespace}"' if namespace else f'"{binding["metadata"]["name"]}"'
+    kind = "RoleBinding" if namespace else "ClusterRoleBinding"
+    who = subject["name"] + (f"/{subject.get('namespace') or namespace}" if subject["kind"] == "ServiceAccount" else "")
+    role = binding["roleRef"]
+    return f'RBAC: allowed by {kind} {name} of {role["kind"]} "{role["name"]}" to {subject["kind"]} "{who}"'
 
 
 def refusal(user: User, what: Attributes) -> ApiError:

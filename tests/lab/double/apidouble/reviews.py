@@ -55,6 +55,13 @@ def review(store: Store, token_key: bytes, caller: User, resource: Resource, bod
     elif resource.kind == "SelfSubjectReview":
         result["status"] = {"userInfo": user_info(caller)}
     else:
+        if any(value for name, value in (body.get("metadata") or {}).items() if name not in ("namespace", "managedFields")):
+            raise invalid(
+                resource.key.group,
+                resource.kind,
+                (body["metadata"] or {}).get("name", ""),
+                [("metadata", "Invalid value: must be empty")],
+            )
         what = attributes(spec)
         if not what.verb and not what.path and not what.resource:
             raise invalid(
@@ -72,6 +79,6 @@ def review(store: Store, token_key: bytes, caller: User, resource: Resource, bod
         user = caller
         if resource.kind == "SubjectAccessReview":
             user = User(spec.get("user", ""), tuple(spec.get("groups") or ()))
-        may = auth.allowed(store, user, what)
-        result["status"] = {"allowed": may, **({} if may else {"denied": False})}
+        why = auth.why_allowed(store, user, what)
+        result["status"] = {"allowed": why is not None, **({"reason": why} if why else {})}
     return result
