@@ -47,6 +47,7 @@ class Order:
     pod_object: t.Optional[t.Mapping[str, t.Any]] = None
     record: t.Optional[t.Mapping[str, t.Any]] = None
     record_sha256: t.Optional[str] = None
+    image: t.Optional[str] = None
 
     @property
     def binding(self) -> t.Dict[str, t.Any]:
@@ -119,6 +120,15 @@ def stage(root: str, order: Order, feed: Feed) -> Staged:
     return Staged(document, True, warnings, {
         "unpack": round(unpacked - began, 3), "check": round(time.monotonic() - unpacked, 3),
     })
+
+
+def rehearse(order: Order, feed: Feed) -> t.List[str]:
+    """Read and judge what C(feed) streams as far as that goes without unpacking it; returns warnings."""
+    if order.pod_object is not None:
+        _check_order(order)
+    digest, scanner = hashlib.sha256(), ArchiveScanner()
+    feed([digest.update, scanner.feed])
+    return check(order, scanner.finish(), digest.hexdigest(), None)
 
 
 def check(order: Order, contents: ArchiveContents, digest: str, images: t.Optional[_criu_tasks.Images]) -> t.List[str]:
@@ -212,7 +222,7 @@ def _document(name: str, order: Order, contents: ArchiveContents, files: t.Dict[
             "sha256": digest, "bytes": contents.bytes, "engine": identity.engine, "checkpointed_at": identity.checkpointed_at,
             "container_id": identity.container_id, "pod": identity.pod, "pod_uid": identity.pod_uid, "tty": identity.tty,
             "base_image_digest": identity.base_image_digest, "record_sha256": order.record_sha256,
-            "record": (order.record or {}).get("id"),
+            "record": (order.record or {}).get("id"), "image": order.image,
         },
         "files": files,
     }

@@ -19,11 +19,17 @@ description:
   - An entry is bound to a pod's UID (create the pod with a scheduling gate, stage, remove the gate), or to the pod name,
     the UID of the owner that will make the pod, its ServiceAccount and the base image's digest. In the latter case the
     handler keeps the container waiting until you confirm the pod with O(entry) and O(pod_object).
+  - The archive comes from a file on the node, or out of a checkpoint image in a registry or in an OCI layout, as
+    M(container_checkpoint.kubernetes.image) makes it. From an image it is not written anywhere but into the entry.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
+  - container_checkpoint.kubernetes._registry
 attributes:
   check_mode:
     support: full
+    details:
+      - Reads the whole archive. What needs it unpacked, as its privileges do, is not checked. A pod that is only
+        predicted has no UID, so none is asked for.
   diff_mode:
     support: none
     details:
@@ -33,7 +39,7 @@ attributes:
 options:
   state:
     description:
-      - With V(present), stage O(src), or confirm the pod of O(entry).
+      - With V(present), stage O(src) or O(image), or confirm the pod of O(entry).
       - With V(absent), remove entries with their memory. One that belongs to a container that is being restored or waits
         for its start is refused.
     type: str
@@ -43,10 +49,21 @@ options:
     description:
       - The archive, on the target node.
     type: path
+  image:
+    description:
+      - A checkpoint image by digest, C(name@sha256:…). Its one layer is the archive, plain or compressed with gzip or zstd.
+      - It is read from the registry that it names, with this module's own options for registries, not those of the
+        container runtime.
+    type: str
+  layout:
+    description:
+      - Read O(image) from this OCI image layout, a directory on the target node, instead of a registry.
+    type: path
   archive_sha256:
     description:
       - SHA-256 digest of the (decrypted) archive, from a place that you trust; 64 hexadecimal digits.
-      - Required with O(src). It is never taken from a file beside the archive.
+      - Required with O(src). It is never taken from a file beside the archive. With O(image), the digest of the image
+        says it, and when given, the two must agree.
     type: str
   record:
     description:
@@ -127,7 +144,8 @@ options:
     type: path
     default: /var/lib/container-checkpoint/restore
 notes:
-  - Needs root on the node, and nothing but Python there (with O(identity_file), C(age) or C(rage) too).
+  - Needs root on the node, and nothing but Python there (with O(identity_file), C(age) or C(rage) too, and for a layer
+    that is compressed with zstd, C(zstd)).
 seealso:
   - module: container_checkpoint.kubernetes.restore_stage_info
 """
@@ -142,6 +160,17 @@ EXAMPLES = r"""
     source_pod: web
     container: app
     pod_object: "{{ gated_pod.resources[0] }}"
+  delegate_to: node2
+
+- name: Stage a checkpoint from a registry
+  container_checkpoint.kubernetes.restore_stage:
+    image: registry.example.com/checkpoints/web@sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+    auth_file: /etc/containers/auth.json
+    namespace: default
+    pod: web-restored
+    source_pod: web
+    container: app
+    pod_object: "{{ waiting.pod_object }}"
   delegate_to: node2
 
 - name: Remove whatever is staged for a pod
@@ -189,6 +218,7 @@ entry:
         sha256: 5f1c0d4ff6cf0c2b9fd0b4c5a2ad3f36d1b1ab6d5d4ae3c4ff4e8b9a2a3b4c5d
         bytes: 265216
         engine: containerd
+        image: null
 removed:
   description: IDs of the entries that were removed.
   returned: success
@@ -210,18 +240,27 @@ stages:
     check: 0.01
 """
 
+import dataclasses
 import hashlib
 import os
 import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _record, _stage, _stage_build, _stage_source
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import (
+    _argspec_registry,
+    _record,
+    _stage,
+    _stage_build,
+    _stage_image,
+    _stage_source,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, CheckpointError, InputError, RestoreError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import check_label, check_subdomain
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import verify_archive
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference, check_label, check_subdomain
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._privileges import ACCEPTABLE
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_connect import registry_for, sender_for
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -232,8 +271,11 @@ _PUBLIC = ("id", "binding", "policy", "accept", "created_at", "expires_at", "che
 def argument_spec() -> t.Dict[str, t.Any]:
     """The module's options."""
     return {
+        **_argspec_registry.registry_argument_spec(),
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "src": {"type": "path"},
+        "image": {"type": "str"},
+        "layout": {"type": "path"},
         "archive_sha256": {"type": "str"},
         "record": {"type": "path"},
         "record_sha256": {"type": "str"},
@@ -275,7 +317,7 @@ def order_from(params: t.Dict[str, t.Any]) -> _stage_build.Order:
     uid = params["pod_uid"]
     if pod_object is not None and uid is None and params["owner_uid"] is None:
         uid = (pod_object.get("metadata") or {}).get("uid")
-    keys = ("owner_uid", "service_account", "base_image_digest", "source_pod", "policy", "expires", "record_sha256", "pod_object")
+    keys = ("owner_uid", "service_account", "base_image_digest", "source_pod", "policy", "expires", "record_sha256", "pod_object", "image")
     return _stage_build.Order(
         namespace=params["namespace"] or "", pod=params["pod"] or "", container=params["container"] or "",
         archive_sha256=params["archive_sha256"] or "", pod_uid=uid, accept=tuple(params["accept"]),
@@ -299,20 +341,35 @@ def public(document: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
     return {key: document[key] for key in _PUBLIC if key in document}
 
 
+def source_of(module: AnsibleModule) -> t.Tuple[_stage_source.Feed, str]:
+    """Where the archive's bytes come from, and the digest that they must have."""
+    params = module.params
+    if not params["image"]:
+        feed = _stage_source.from_age(module, params["src"], params["identity_file"]) if params["identity_file"] \
+            else _stage_source.from_file(params["src"])
+        return feed, params["archive_sha256"]
+    reference = ImageReference.parse(params["image"])
+    store: _stage_image.Store
+    if params["layout"]:
+        store = _stage_image.LayoutStore(params["layout"])
+    else:
+        store = _stage_image.RegistryStore(lambda send: registry_for(params, reference, send), sender_for(params))
+    image = _stage_image.look(store, reference)
+    if params["archive_sha256"] not in (None, image.archive_sha256):
+        raise ArchiveError("the archive in %s has the SHA-256 digest %s, not %s" % (reference, image.archive_sha256, params["archive_sha256"]))
+    return _stage_image.feed_from(store, image, module.get_bin_path, CommandRunner(module).run_with_pipes), image.archive_sha256
+
+
 def present(module: AnsibleModule, order: _stage_build.Order) -> t.Dict[str, t.Any]:
     """Stage, unless the same is staged already."""
     params = module.params
+    feed, digest = source_of(module)
+    order = dataclasses.replace(order, archive_sha256=digest)
     there = _stage_build.existing(params["staging_dir"], order)
     if there is not None:
         return {"changed": False, "entry": public(there.document), "warnings_found": [], "stages": {}}
-    feed = _stage_source.from_age(module, params["src"], params["identity_file"]) if params["identity_file"] \
-        else _stage_source.from_file(params["src"])
     if module.check_mode:
-        warnings = []
-        if not params["identity_file"]:
-            verified = verify_archive(params["src"])
-            warnings = _stage_build.check(order, verified.contents, verified.sha256, None)
-        return {"changed": True, "entry": None, "warnings_found": warnings, "stages": {}}
+        return {"changed": True, "entry": None, "warnings_found": _stage_build.rehearse(order, feed), "stages": {}}
     staged = _stage_build.stage(params["staging_dir"], order, feed)
     return {"changed": True, "entry": public(staged.document), "warnings_found": staged.warnings, "stages": staged.stages}
 
@@ -361,11 +418,13 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
         supports_check_mode=True,
-        mutually_exclusive=[("src", "entry"), ("pod_uid", "owner_uid")],
-        required_together=[("record", "record_sha256"), ("namespace", "pod", "container")],
-        required_by={"src": ("archive_sha256", "namespace")},
-        required_one_of=[("src", "entry", "namespace")],
-        required_if=[("state", "present", ("src", "entry"), True)],
+        mutually_exclusive=[("src", "image", "entry"), ("image", "identity_file"), ("pod_uid", "owner_uid"),
+                            *_argspec_registry.REGISTRY_MUTUALLY_EXCLUSIVE],
+        required_together=[("record", "record_sha256"), ("namespace", "pod", "container"), *_argspec_registry.REGISTRY_REQUIRED_TOGETHER],
+        required_by={"src": ("archive_sha256", "namespace"), "image": ("namespace",), "layout": ("image",),
+                     **_argspec_registry.REGISTRY_REQUIRED_BY},
+        required_one_of=[("src", "image", "entry", "namespace")],
+        required_if=[("state", "present", ("src", "image", "entry"), True)],
     )
     try:
         order = order_from(module.params)
