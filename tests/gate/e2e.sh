@@ -19,31 +19,28 @@ pytest=(env "PYTHONPATH=$root" "$venv/bin/python" -m pytest -q -p no:cacheprovid
 
 step_lab() { "${pytest[@]}" tests/lab/test_lab.py; }
 
-# on_nodes PLAYBOOK… -- COMMAND…: boot a lab, run the playbooks, then the command, and take it down.
-on_nodes() {
-    local inventory rc=0 playbooks=()
-    while [ "$1" != -- ]; do
-        playbooks+=("$1")
-        shift
-    done
-    shift
+# One lab for all steps: booted and provisioned by the first that needs it (the demonstration does both), taken down at the end.
+provisioned=false
+nodes() {
+    local inventory
     inventory=$(tests/lab/lab up --name "$name" | tail -n 1)
-    { [ -f "$inventory" ] && ansible-playbook --inventory "$inventory" "${playbooks[@]}" && "$@"; } || rc=1
-    tests/lab/lab down --name "$name" || rc=1
-    return "$rc"
+    [ -f "$inventory" ] || return 1
+    "$provisioned" || ansible-playbook --inventory "$inventory" tests/lab/provision.yml || return 1
+    provisioned=true
+    [ $# -eq 0 ] || ansible-playbook --inventory "$inventory" "$@"
 }
+
+# The demonstration, as a newcomer calls it, but for the lab that stays.
+step_demo() { LAB_NAME=$name KEEP=1 "$GATE_ROOT/tests/lab/demo/run" && provisioned=true; }
 
 # The whole path and its faults.
-step_nodes() { on_nodes tests/lab/provision.yml -- env E2E_LAB="$name" "${pytest[@]}" tests/e2e; }
+step_nodes() { nodes && env E2E_LAB="$name" "${pytest[@]}" tests/e2e; }
 
 # The restore handler, with archives, faults and threats.
-step_handler() {
-    on_nodes tests/lab/provision.yml tests/handler/install.yml -- env CONTAINER_CHECKPOINT_LABS="$name" "${pytest[@]}" tests/handler
-}
-
-step_demo() { LAB_NAME=$name "$GATE_ROOT/tests/lab/demo/run"; }
+step_handler() { nodes tests/handler/install.yml && env CONTAINER_CHECKPOINT_LABS="$name" "${pytest[@]}" tests/handler; }
 
 [ $# -gt 0 ] || set -- demo nodes lab
 failed=''
 for step in "$@"; do timed "e2e $step" "step_$step" || failed="$failed $step"; done
+timed 'e2e down' tests/lab/lab down --name "$name" || failed="$failed down"
 [ -z "$failed" ] || die "end to end failed:$failed"
