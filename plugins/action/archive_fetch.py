@@ -108,6 +108,11 @@ class ActionModule(ActionBase):
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
 
+    @property
+    def _proves(self) -> bool:
+        """Whether what was fetched is read back."""
+        return bool(self._params["remove_source"] or self._params["verify"] or self._params["identity_file"])
+
     def _blank(self) -> t.Dict[str, t.Any]:
         params = self._params
         return {
@@ -136,8 +141,8 @@ class ActionModule(ActionBase):
         encrypted = result["encrypted"] = bool(recipients)
         path = result["dest"] = _fetch_dest.resolve(params["dest"], params["src"], params["compress"], encrypted)
         _fetch_dest.check_place(path)
-        if params["remove_source"] and params["compress"] == "zstd" and not encrypted:
-            _fetch_dest.find_zstd()
+        if self._proves:
+            _fetch_dest.check_proof(params["compress"], encrypted, params["identity_file"])
         check = self._task.check_mode
         if check:
             return self._after_look(path, recipients, None)
@@ -172,14 +177,16 @@ class ActionModule(ActionBase):
                 raise InputError("%s does not exist on the node" % params["src"])
             # Fetched and removed by an earlier run, perhaps not to the end.
             self._describe(path, there, bool(recipients))
+            self._verify_old(path, there)
             self._remove_source(None, recipients, partial)
             return self._done("the archive was fetched and removed before")
         state = source["state"]
         result["size"] = state["size"]
         if there is not None and self._is_same(path, there, source["sha256"], recipients):
             self._describe(path, there, bool(recipients))
-            if params["remove_source"]:
+            if self._proves:
                 self._verify_old(path, there)
+            if params["remove_source"]:
                 self._remove_source(state, recipients, partial)
             return self._done("the archive is there already")
         if os.path.lexists(path) and not params["force"]:
@@ -237,8 +244,8 @@ class ActionModule(ActionBase):
                 display.warning("archive_fetch [%s]: %s" % (host, note))
         partial.close_transfer(end)
         result["verified"] = "received"
-        if params["remove_source"]:
-            result["verified"] = partial.verify(params["compress"], encrypted)
+        if self._proves:
+            result["verified"] = partial.verify(params["compress"], encrypted, params["identity_file"])
         record = partial.finish(encrypted)
         result["changed"] = True
         seconds = time.monotonic() - began
@@ -268,11 +275,9 @@ class ActionModule(ActionBase):
 
     def _verify_old(self, path: str, record: _record.Record) -> None:
         """Before its source is removed, what lies there is proven as what has just arrived is."""
-        self._result["verified"] = "read_back"
-        if _fetch_dest.form_of(path)[0] == "zstd":
-            if _fetch_dest.decompressed_digest(path) != record["archive"]["sha256"]:
-                raise CheckpointError("%s is not the archive when decompressed; the source was not removed" % path)
-            self._result["verified"] = "decompressed"
+        compress, encrypted = _fetch_dest.form_of(path)
+        identity = self._params["identity_file"] if encrypted else None
+        self._result["verified"] = _fetch_dest.prove(path, compress, encrypted, identity, record["archive"]["sha256"])
 
     def _check_space(
         self, path: str, size: int, recipients: t.Sequence[str], partial: t.Optional[Partial]

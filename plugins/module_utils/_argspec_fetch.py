@@ -20,6 +20,8 @@ def fetch_argument_spec() -> t.Dict[str, t.Dict[str, t.Any]]:
         "recipients": {"type": "list", "elements": "str"},
         "recipients_file": {"type": "path"},
         "remove_source": {"type": "bool", "default": False},
+        "verify": {"type": "bool", "default": False},
+        "identity_file": {"type": "path"},
         "force": {"type": "bool", "default": False},
         "retries": {"type": "int", "default": 3},
         "progress_seconds": {"type": "float", "default": 10.0},

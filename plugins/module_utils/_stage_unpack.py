@@ -53,7 +53,9 @@ class Unpacker:
 
     def _member(self, member: TarMember) -> t.Optional[Sink]:
         name = self._guard.admit(member)
-        if not (name in _WANTED or name.startswith(_stage.IMAGES + "/")) or member.kind != FILE:
+        # CRIU's images lie side by side; what is further down is none of them, and could be very many directories.
+        image = name.startswith(_stage.IMAGES + "/") and name.count("/") == _stage.IMAGES.count("/") + 1
+        if not (name in _WANTED or image) or member.kind != FILE:
             return None
         path = os.path.join(self._directory, name)
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

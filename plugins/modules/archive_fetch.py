@@ -80,10 +80,22 @@ options:
     description:
       - Remove the archive, its record and its pod's object from the node, after what was fetched has been read back from
         the disk and compared. What was compressed and not encrypted is decompressed for that, which needs C(zstd) on the
-        controller. What was encrypted can only be compared as it is stored.
+        controller. What was encrypted is decrypted for that with O(identity_file), else compared as it is stored.
       - The source is not removed if it was changed or replaced meanwhile.
     type: bool
     default: false
+  verify:
+    description:
+      - Read back and compare what was fetched, as O(remove_source) does, and leave the source where it is.
+      - Also what an earlier run fetched.
+    type: bool
+    default: false
+  identity_file:
+    description:
+      - A file on the controller with an C(age) identity of one of the recipients, to decrypt and compare what was fetched. Implies O(verify).
+      - The identity itself is read by C(age) alone. It must not be protected by a passphrase.
+      - An identity that fits none of the recipients fails the task, and the source is not removed.
+    type: path
   force:
     description:
       - Replace a file at the destination that is something else. Without it, that is an error.
@@ -189,7 +201,8 @@ pod_path:
 verified:
   description:
     - How far the file was proven. V(received) means that every byte arrived as the node sent it. V(read_back) means that
-      it was read from the disk again. V(decompressed) means that it was also decompressed and is the archive.
+      it was read from the disk again. V(decompressed) and V(decrypted) mean that it was also decoded and is the archive.
+      V(null) if it was not looked at.
   returned: always
   type: str
   sample: read_back

@@ -35,6 +35,11 @@ options:
       - Read every archive from beginning to end, compute its SHA-256, and compare it with the record.
     type: bool
     default: false
+  trust_records:
+    description:
+      - Describe a compressed archive by the record beside it, if there is one, instead of decompressing all of it. Has no effect with O(verify=true).
+    type: bool
+    default: false
   details:
     description:
       - Also return processes with their command lines, open files, sockets, mounts and the names of environment variables.
@@ -312,6 +317,7 @@ def main() -> None:
             "path": {"type": "path", "default": "/var/lib/kubelet/checkpoints"},
             "verify": {"type": "bool", "default": False},
             "details": {"type": "bool", "default": False},
+            "trust_records": {"type": "bool", "default": False},
             "details_tool": {"type": "str", "choices": ["auto", "builtin", "checkpointctl"], "default": "auto"},
         },
         supports_check_mode=True,
@@ -319,7 +325,12 @@ def main() -> None:
     params = module.params
     runner = CommandRunner(module)
     tools = Tools(find=runner.find, run=runner.run, zstd=ZstdTools(runner.find, runner.run_with_pipes))
-    wish = Wish(verify=params["verify"], details=params["details"], tool=params["details_tool"])
+    wish = Wish(
+        verify=params["verify"],
+        details=params["details"],
+        tool=params["details_tool"],
+        trust_record=params["trust_records"],
+    )
     try:
         paths = paths_of(params["path"])
         archives = describe_all(paths, wish, tools, workers_for(len(paths)))

@@ -11,11 +11,13 @@ final name but a whole, verified archive; the record is written after it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import typing as t
@@ -87,21 +89,83 @@ def digest_of(path: str, length: t.Optional[int] = None, from_disk: bool = False
     return digest
 
 
-def decompressed_digest(path: str) -> str:
-    """The digest of what a file holds that is compressed with zstd; ArchiveError if it cannot be decompressed."""
-    program = find_zstd()
-    with open_regular(path) as stream:
-        process = subprocess.Popen(
-            [program, "-q", "-d", "-c"], stdin=stream, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        digest = hashlib.sha256()
-        with process:
-            for block in iter(lambda: process.stdout.read(_BLOCK), b""):  # type: ignore[union-attr]
-                digest.update(block)
-            words = process.stderr.read(2000).decode("utf-8", "replace").strip()  # type: ignore[union-attr]
-    if process.returncode != 0:
-        raise ArchiveError("what was fetched to %s cannot be decompressed: %s" % (path, words or "no reason given"))
+def decoded_digest(path: str, compressed: bool, identity: t.Optional[str] = None) -> str:
+    """The digest of the archive in a file that is compressed with zstd, encrypted (then with an identity's file), or both;
+    ArchiveError if it cannot be decoded."""
+    commands = [_decryption(identity)] if identity else []
+    if compressed:
+        commands.append([find_zstd(), "-q", "-d", "-c"])
+    digest = hashlib.sha256()
+    with open_regular(path) as stream, contextlib.ExitStack() as stack:
+        source: t.Any = stream
+        processes = []
+        for command in commands:
+            process = stack.enter_context(
+                subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            )
+            if processes:
+                # Ours would keep the first program from noticing that the second one has ended.
+                source.close()
+            processes.append(process)
+            source = process.stdout
+        for block in iter(lambda: source.read(_BLOCK), b""):
+            digest.update(block)
+        words = [process.stderr.read(2000).decode("utf-8", "replace").strip() for process in processes]  # type: ignore[union-attr]
+    # A program may only have failed because the one before it did, or have been cut off because the one after it did.
+    for process, text in zip(processes, words):
+        if process.returncode not in (0, -signal.SIGPIPE):
+            how = "decrypted" if "-i" in process.args else "decompressed"
+            text = " ".join(text.split())
+            raise ArchiveError("what was fetched to %s cannot be %s: %s" % (path, how, text or "no reason given"))
     return digest.hexdigest()
+
+
+def compressed_inside(path: str, identity: str) -> bool:
+    """Whether what an encrypted file holds is compressed; ArchiveError if it cannot be decrypted."""
+    with open_regular(path) as stream:
+        command = _decryption(identity)
+        with subprocess.Popen(command, stdin=stream, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            head = process.stdout.read(len(_ZSTD))  # type: ignore[union-attr]
+            if not head:
+                words = " ".join(process.stderr.read(2000).decode("utf-8", "replace").split())  # type: ignore[union-attr]
+                raise ArchiveError("what was fetched to %s cannot be decrypted: %s" % (path, words or "no reason given"))
+            process.kill()
+    return head == _ZSTD
+
+
+def _decryption(identity: str) -> t.List[str]:
+    """The command that decrypts with the identities in a file; the file's name is all that anybody sees of them."""
+    program = shutil.which("age") or shutil.which("rage")
+    if program is None:
+        raise RuntimeToolError(
+            "what was fetched is to be decrypted and compared, and neither age nor rage is installed on the controller:"
+            " install the package age (or rage) there, or do not use identity_file"
+        )
+    return [program, "-d", "-i", identity]
+
+
+def check_proof(compress: str, encrypted: bool, identity: t.Optional[str]) -> None:
+    """Whether the controller has what reading back needs; else InputError or RuntimeToolError before a byte moves."""
+    if identity:
+        _decryption(identity)
+        if not encrypted:
+            raise InputError("identity_file is given, and nothing is encrypted: there are no recipients")
+        if not os.path.isfile(identity) or not os.access(identity, os.R_OK):
+            raise InputError("identity_file %s is no file on the controller that this user can read" % identity)
+    if compress == "zstd" and (identity or not encrypted):
+        find_zstd()
+
+
+def prove(path: str, compress: str, encrypted: bool, identity: t.Optional[str], sha256: str) -> str:
+    """Decode a file as far as that can be done, and compare; return how far that proves it, ArchiveError if it is wrong."""
+    if encrypted and not identity or not encrypted and compress != "zstd":
+        return "read_back"
+    compressed = compressed_inside(path, identity) if identity else True
+    if decoded_digest(path, compressed, identity) != sha256:
+        raise ArchiveError(
+            "what was fetched to %s is not the archive when %s" % (path, "decrypted" if identity else "decompressed")
+        )
+    return "decrypted" if identity else "decompressed"
 
 
 def find_zstd() -> str:
@@ -109,8 +173,8 @@ def find_zstd() -> str:
     program = shutil.which("zstd")
     if program is None:
         raise RuntimeToolError(
-            "before remove_source removes an archive, what was fetched is decompressed and compared, and zstd is not"
-            " installed on the controller: install the package zstd there, or do not use remove_source with compress"
+            "what was fetched is decompressed and compared, and zstd is not installed on the controller: install the"
+            " package zstd there, or use neither remove_source nor verify with compress"
         )
     return program
 
@@ -297,17 +361,15 @@ class Partial:
         self.state["end"] = {key: end[key] for key in ("sha256", "size", "record", "pod")}
         self._save()
 
-    def verify(self, compress: str, encrypted: bool) -> str:
+    def verify(self, compress: str, encrypted: bool, identity: t.Optional[str] = None) -> str:
         """Read the partial file back from the disk; return how far that proves it."""
         if digest_of(self.part, from_disk=True).hexdigest() != self.state["stored_sha256"]:
             raise CheckpointError("%s cannot be read back as it was written; check the disk" % self.part, discard=True)
-        if compress == "zstd" and not encrypted:
-            if decompressed_digest(self.part) != self.state["end"]["sha256"]:
-                raise ArchiveError(
-                    "what was fetched to %s is not the archive when decompressed" % self.part, discard=True
-                )
-            return "decompressed"
-        return "read_back"
+        try:
+            return prove(self.part, compress, encrypted, identity, self.state["end"]["sha256"])
+        except ArchiveError as exc:
+            exc.details["discard"] = True
+            raise
 
     @property
     def finished(self) -> bool:

@@ -174,6 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             (r"/v2/(.+)/blobs/uploads/([0-9a-f]+)", self._upload),
             (r"/v2/(.+)/blobs/(sha256:[0-9a-f]{64})", self._blob),
             (r"/v2/(.+)/manifests/([^/]+)", self._manifest),
+            (r"/v2/(.+)/tags/list", self._tags),
         ):
             match = re.fullmatch(pattern, path)
             if match:
@@ -225,6 +226,15 @@ class _Handler(BaseHTTPRequestHandler):
             return self.refuse(404, "BLOB_UNKNOWN")
         content = self.registry.blobs[digest]
         return self.answer(200, content, Content_Length=str(len(content)))
+
+    def _tags(self, query, repository):
+        """Two at a time, with a link to the rest."""
+        tags = sorted(tag for tag in self.registry.manifests if not tag.startswith("sha256:"))
+        if not tags:
+            return self.refuse(404, "NAME_UNKNOWN")
+        rest = [tag for tag in tags if tag > query.get("last", [""])[0]]
+        link = {"Link": '</v2/%s/tags/list?n=1000&last=%s>; rel="next"' % (repository, rest[1])} if len(rest) > 2 else {}
+        return self.answer(200, {"name": repository, "tags": rest[:2]}, **link)
 
     def _manifest(self, query, repository, reference):
         registry = self.registry
