@@ -12,10 +12,12 @@ version_added: 0.1.0
 author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
-  - Asks the container runtime of the node that it runs on what it recorded about the containers of a Pod.
+  - Asks the container runtime of the node that it runs on what it recorded about the containers of a Pod, and reads what
+    the restore handler (role P(container_checkpoint.kubernetes.restore_handler#role)) wrote about them.
   - A Pod that is Running, its image and its log prove nothing. The status shows the ordinary image, and old log lines
     are carried over.
-  - Compares the checkpoint that the runtime recorded with the one expected, by digest (containerd) and by time.
+  - Compares the checkpoint that was recorded with the one expected, by the image's digest (containerd, handler), by the
+    archive's digest (handler) and by time.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
   - container_checkpoint.kubernetes._attributes.info_module
@@ -55,11 +57,20 @@ options:
         description:
           - When the checkpoint was made, as the archive says (RFC 3339).
         type: str
+      archive_sha256:
+        description:
+          - SHA-256 digest of the archive that it must have been restored from. Compared where the handler restored it.
+        type: str
   require:
     description:
       - Fail if the proof is not complete.
     type: bool
     default: true
+  staging_dir:
+    description:
+      - The restore handler's staging directory.
+    type: path
+    default: /var/lib/container-checkpoint/restore
   cri_socket:
     description:
       - The container runtime's socket.
@@ -122,7 +133,7 @@ containers:
       returned: always
       sample: true
     by:
-      description: Who says so; V(cri) is the container runtime, V(null) nobody.
+      description: Who says so; V(cri) is the container runtime, V(handler) the restore handler, V(null) nobody.
       type: str
       returned: always
       sample: cri
@@ -132,7 +143,7 @@ containers:
       returned: always
       sample: containerd
     checkpoint_image:
-      description: The checkpoint image, where the runtime records it.
+      description: The checkpoint image, where it is recorded.
       type: str
       returned: always
       sample: registry.example.com/checkpoints/counter@sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
@@ -141,13 +152,18 @@ containers:
       type: str
       returned: always
       sample: "2026-11-21T12:31:08.24669231Z"
+    archive_sha256:
+      description: Digest of the archive, where the handler restored it.
+      type: str
+      returned: always
+      sample: null
     state:
       description: The container's state.
       type: str
       returned: always
       sample: running
     restarts:
-      description: How often it was restarted; every restart restores the same checkpoint again.
+      description: How often it was restarted. What the container runtime restored is restored from the same checkpoint every time.
       type: int
       returned: always
       sample: 0
@@ -183,6 +199,44 @@ reasons:
       returned: always
       sample: the runtime says that it was started afresh, not restored
   sample: []
+handler:
+  description: What the restore handler wrote for this Pod, also when the Pod is gone.
+  returned: always, once the runtime has answered
+  type: list
+  elements: dict
+  contains:
+    entry:
+      description: The ID under which the checkpoint was staged.
+      type: str
+      returned: always
+      sample: 0f3c9a4d5e6b47f08a1b2c3d4e5f6071
+    container:
+      description: The container's name.
+      type: str
+      returned: always
+      sample: counter
+    container_id:
+      description: Its ID, V(null) if none has come for the checkpoint yet.
+      type: str
+      returned: always
+      sample: c2385d03777a94be758af5d35398d01e03b115ec58ad497fedf6a1cac51ba513
+    outcome:
+      description: V(restored), V(failed), V(expired), or how far it is, V(staged), V(restoring) or V(held).
+      type: str
+      returned: always
+      sample: restored
+    reason:
+      description: Why it failed.
+      type: str
+      returned: always
+      sample: null
+    diagnosis:
+      description: What the messages of CRIU mean.
+      type: list
+      elements: dict
+      returned: always
+      sample: []
+  sample: []
 criu_log:
   description:
     - What CRIU's log of its last restore on this node says, V(null) if the proof is complete or no log is kept. The
@@ -211,11 +265,12 @@ criu_log:
 """
 
 import os
+import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_evidence as evidence
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_log
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_log, _stage
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Container, Cri
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
@@ -239,15 +294,17 @@ def collect(
     params: t.Mapping[str, t.Any],
     alive: t.Callable[[int], bool],
     log: t.Callable[[], t.Optional[t.Dict[str, t.Any]]],
+    staged: t.Callable[[], t.Sequence[t.Mapping[str, t.Any]]],
 ) -> t.Dict[str, t.Any]:
     """The module's result; RestoreError when the proof is required and not complete."""
     namespace, pod = check_label(params["namespace"], "namespace"), check_subdomain(params["pod"], "pod")
+    restores = evidence.handled(staged(), namespace, pod, params["pod_uid"])
     here = cri.containers(namespace, pod)
     if params["pod_uid"]:
         here = [container for container in here if container.pod_uid == params["pod_uid"]]
     present = newest(here)
     wanted = [
-        evidence.Expected(entry["name"], entry.get("image"), entry.get("checkpointed_at"))
+        evidence.Expected(entry["name"], entry.get("image"), entry.get("checkpointed_at"), entry.get("archive_sha256"))
         for entry in params["containers"] or []
     ] or [evidence.Expected(name) for name in sorted(present)]
 
@@ -269,14 +326,15 @@ def collect(
             reasons.append({"id": "no-container", "container": expected.name, "text": text})
             continue
         container = cri.inspect(present[expected.name].id)
-        described.append(evidence.describe(container))
-        reasons += evidence.judge(container, expected, alive, digests_of)
+        described.append(evidence.describe(container, restores))
+        reasons += evidence.judge(container, expected, alive, digests_of, restores)
     proven = evidence.verified(reasons)
     result = {
         "changed": False,
         "containers": described,
         "reasons": reasons,
         "verified": proven,
+        "handler": [one.told() for one in restores],
         "criu_log": None if proven else log(),
     }
     if params["require"] and not proven:
@@ -288,6 +346,14 @@ def collect(
             "it is not proven that pod %s/%s was restored: %s" % (namespace, pod, "; ".join(texts)), **result
         )
     return result
+
+
+def staged_on(root: str) -> t.List[t.Dict[str, t.Any]]:
+    """What lies in the handler's staging directory; nothing where there is no handler."""
+    if not os.path.isdir(root):
+        return []
+    _stage.check_root(root)
+    return [_stage.describe(entry, time.time()) for entry in _stage.entries(root)]
 
 
 def main() -> None:
@@ -304,8 +370,10 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "image": {"type": "str"},
                     "checkpointed_at": {"type": "str"},
+                    "archive_sha256": {"type": "str"},
                 },
             },
+            "staging_dir": {"type": "path", "default": _stage.DEFAULT_ROOT},
             "require": {"type": "bool", "default": True},
             "cri_socket": {"type": "path"},
         },
@@ -314,7 +382,13 @@ def main() -> None:
     runner = CommandRunner(module)
     try:
         cri = Cri(runner.run, runner.find, module.params["cri_socket"])
-        result = collect(cri, module.params, lambda pid: os.path.exists("/proc/%d" % pid), _restore_log.look)
+        result = collect(
+            cri,
+            module.params,
+            lambda pid: os.path.exists("/proc/%d" % pid),
+            _restore_log.look,
+            lambda: staged_on(module.params["staging_dir"]),
+        )
     except CheckpointError as exc:
         fail(module, exc)
     else:

@@ -46,10 +46,10 @@ class Node:
         return {"repoDigests": self.digests} if reference == TAG and self.digests else None
 
 
-def ask(node, alive=True, **given):
+def ask(node, alive=True, staged=(), **given):
     params = {"namespace": "default", "pod": "py-d", "pod_uid": None, "containers": None, "require": True}
     params.update(given)
-    return collect(node, params, lambda pid: alive, lambda: LOG)
+    return collect(node, params, lambda pid: alive, lambda: LOG, lambda: list(staged))
 
 
 def refused(node, words, **given):
@@ -180,3 +180,106 @@ def test_names_are_checked_first():
 )
 def test_times(one, other, expected):
     assert same_time(one, other) is expected
+
+
+# -- the restore handler's word ----------------------------------------------------------------------------------------
+
+SHA = "a" * 64
+WHEN = "2026-11-21T12:31:08.24669231Z"
+
+
+def entry(container_id, outcome="restored", pid=0, **changes):
+    """An entry as _stage.describe() tells it."""
+    status = {"container_id": container_id, "outcome": outcome, "pid": pid, "reason": changes.pop("reason", None)}
+    told = {
+        "id": "0" * 32,
+        "state": "done" if outcome == "restored" else "failed",
+        "binding": {"namespace": "default", "pod": "py-d", "container": "py-d", "pod_uid": UID["containerd"]},
+        "checkpoint": {"sha256": SHA, "image": None, "checkpointed_at": WHEN},
+        "status": status,
+    }
+    told["binding"].update({key: changes.pop(key) for key in list(changes) if key in told["binding"]})
+    told["checkpoint"].update({key: changes.pop(key) for key in list(changes) if key in told["checkpoint"]})
+    told.update(changes)
+    return told
+
+
+def fresh(**changes):
+    """A container of which the runtime knows nothing but that it started it."""
+    return container("containerd", restored=False, checkpointed_at=None, checkpoint_image=None, **changes)
+
+
+def by_handler(found=None, **changes):
+    found = found or fresh()
+    return Node(found), [entry(found.id, pid=found.pid, **changes)]
+
+
+def test_what_the_handler_restored_is_proven():
+    here, staged = by_handler()
+    expected = [{"name": "py-d", "archive_sha256": SHA, "checkpointed_at": WHEN}]
+    result = ask(here, staged=staged, pod_uid=UID["containerd"], containers=expected)
+    assert (result["verified"], result["reasons"]) == (True, [])
+    found = result["containers"][0]
+    assert (found["restored"], found["by"], found["archive_sha256"], found["checkpointed_at"]) == (True, "handler", SHA, WHEN)
+    assert [(one["container"], one["outcome"]) for one in result["handler"]] == [("py-d", "restored")]
+
+
+def test_staged_out_of_the_expected_image():
+    here, staged = by_handler(image=IMAGE)
+    assert ask(here, staged=staged, containers=[{"name": "py-d", "image": IMAGE}])["containers"][0]["checkpoint_image"] == IMAGE
+    here, staged = by_handler(image="localhost:5000/direct/py@sha256:" + "9" * 64)
+    refused(here, "it was restored from localhost:5000/direct/py@sha256:9+, not from", staged=staged,
+            containers=[{"name": "py-d", "image": IMAGE}])
+
+
+@pytest.mark.parametrize(
+    "changes, expected, words",
+    [
+        ({"sha256": "b" * 64}, {"archive_sha256": SHA}, "from the archive with the digest b+, not a+"),
+        ({"checkpointed_at": "2026-11-21T12:31:09Z"}, {"checkpointed_at": WHEN}, "a checkpoint of .*:09Z, not of"),
+        ({"outcome": "failed", "reason": "criu is too old"}, {}, r"did not restore it \(failed\): criu is too old"),
+        ({"outcome": "held"}, {}, r"did not restore it \(held\): it gave no reason"),
+    ],
+)
+def test_the_handler_says_otherwise(changes, expected, words):
+    here, staged = by_handler(**changes)
+    refused(here, words, staged=staged, containers=[dict(expected, name="py-d")])
+
+
+@pytest.mark.parametrize("changes", [{"pod": "other"}, {"namespace": "other"}, {"pod_uid": "another"}])
+def test_an_entry_of_another_pod_proves_nothing(changes):
+    here, staged = by_handler(**changes)
+    refused(here, "started afresh", staged=staged, pod_uid=UID["containerd"])
+
+
+def test_another_container_id_proves_nothing():
+    pod = fresh()
+    refused(Node(pod), "restored it as container 5+ before, and it has ended since", staged=[entry("5" * 64, pid=pod.pid)])
+    refused(Node(pod), "the restore handler says: no images", staged=[entry("5" * 64, outcome="failed", reason="no images")])
+    refused(Node(pod), "started afresh, not restored$", staged=[entry("", outcome="", status={})])
+
+
+def test_another_process_than_the_restored_one():
+    pod = fresh()
+    refused(Node(pod), "what runs is the process %d" % pod.pid, staged=[entry(pod.id, pid=pod.pid + 1)])
+
+
+def test_restored_by_the_handler_and_gone():
+    here, staged = by_handler()
+    refused(here, "its process .* is gone", alive=False, staged=staged)
+
+
+def test_a_second_attempt_that_was_restored_is_no_restart():
+    here, staged = by_handler(fresh(attempt=1))
+    assert ask(here, staged=staged)["verified"] is True
+
+
+def test_the_archive_cannot_be_compared_where_the_runtime_restored():
+    result = ask(Node(container("containerd")), containers=[{"name": "py-d", "archive_sha256": SHA}])
+    assert result["verified"] is True and [one["id"] for one in result["reasons"]] == ["archive-not-comparable"]
+
+
+def test_why_the_handler_failed_can_be_asked_when_the_pod_is_gone():
+    result = ask(Node(), require=False, pod_uid=UID["containerd"], staged=[entry("5" * 64, outcome="failed", reason="no images")])
+    assert result["verified"] is False
+    assert [(one["outcome"], one["reason"]) for one in result["handler"]] == [("failed", "no images")]
