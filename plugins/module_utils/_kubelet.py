@@ -160,6 +160,19 @@ class KubeletClient:
             found = None
         return found if isinstance(found, dict) and isinstance(found.get("metadata"), dict) else None
 
+    def configz(self) -> t.Dict[str, t.Any]:
+        """The configuration that the kubelet runs with (needs get on nodes/configz, before 1.33 on nodes/proxy)."""
+        answer = self._call("GET", "/configz", self._timeout)
+        if answer.status != 200:
+            raise answers.pods_error(answer, self.peer)
+        try:
+            found = json.loads(answer.body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not isinstance(found.get("kubeletconfig"), dict):
+            raise TransportError("%s answered /configz with something that is not its configuration" % self.peer)
+        return found["kubeletconfig"]
+
     def _call(self, method: str, path: str, timeout: float, max_body: int = 1024 * 1024) -> Answer:
         base = self._url if self._node is None else "%s/api/v1/nodes/%s/proxy" % (self._url, self._node)
         return self._request(method, base + path, timeout, max_body)

@@ -8,12 +8,17 @@ PRIVATE to the collection. Reads only. Nothing needs to be installed: what is mi
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
+import shutil
+import tempfile
 import typing as t
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_config as config_reader
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_kernel as kernel_reader
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_kubelet as kubelet_reader
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_handler as handler
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import Find, Run
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import CONTAINERD, CRIO, SOCKETS, Cri
@@ -22,9 +27,14 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
 _TIMEOUT = 60.0
 _CRIU_CONFIG = "/etc/criu/runc.conf"
 _FEATURES = ("get_rseq_conf",)
+# What CRIU calls while it works.
+_HELPERS = ("iptables-restore", "ip6tables-restore", "nft", "ip", "tar")
+# Parts of a node that can be looked at alone.
+SUBSETS = ("engine", "criu", "kernel", "kubelet", "cpu")
 _PROGRAM = {CONTAINERD: "containerd", CRIO: "crio"}
 _RUNC_CRIU = "org.opencontainers.runc.checkpoint.enabled"
 _TEXT_MAX = 600
+_IMAGE_MAX = 64 * 1024
 
 
 class System(t.NamedTuple):
@@ -36,15 +46,29 @@ class System(t.NamedTuple):
     exists: t.Callable[[str], bool]
     read: t.Callable[[str], t.Optional[str]]
     free_bytes: t.Callable[[str], t.Optional[int]]
+    # Calls the function with a directory that exists only meanwhile.
+    scratch: t.Callable[[t.Callable[[str], t.Optional[bytes]]], t.Optional[bytes]] = lambda use: None
 
 
 def read_text(path: str) -> t.Optional[str]:
-    """The file's text, None when it cannot be read."""
+    """The file's text, unpacked when it is a C(.gz); None when it cannot be read."""
     try:
+        if path.endswith(".gz"):
+            with gzip.open(path, "rt", encoding="utf-8", errors="replace") as packed:
+                return packed.read()
         with open(path, encoding="utf-8", errors="replace") as stream:
             return stream.read()
-    except OSError:
+    except (OSError, EOFError):
         return None
+
+
+def with_scratch(use: t.Callable[[str], t.Optional[bytes]]) -> t.Optional[bytes]:
+    """The answer of use(directory) for a fresh directory that is gone afterwards."""
+    directory = tempfile.mkdtemp(prefix="container-checkpoint.")
+    try:
+        return use(directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def free_bytes(path: str) -> t.Optional[int]:
@@ -61,7 +85,7 @@ def free_bytes(path: str) -> t.Optional[int]:
 def this_system() -> System:
     """The node this process runs on."""
     name = os.uname()
-    return System(os.geteuid() == 0, name.release, name.machine, os.path.exists, read_text, free_bytes)
+    return System(os.geteuid() == 0, name.release, name.machine, os.path.exists, read_text, free_bytes, with_scratch)
 
 
 class Inspector:
@@ -167,36 +191,49 @@ class Inspector:
             return None, err
         return rc == 0, None if rc == 0 else "'%s checkpoint --help' fails" % path
 
-    def _criu(self) -> t.Dict[str, t.Any]:
+    def _criu(self, features: t.Sequence[str]) -> t.Dict[str, t.Any]:
         facts: t.Dict[str, t.Any] = {"criu_version": None, "criu_check": None, "criu_features": {}, "criu_config": None}
+        facts["helpers"] = {name: self._find(name) is not None for name in _HELPERS}
         rc, out, _err = self._try("criu", "--version")
         if rc is None:
             return facts
         version = re.search(r"Version:\s*(\S+)", out)
         facts["criu_version"] = version.group(1) if version else "unknown"
-        text = self._system.read(_CRIU_CONFIG)
-        lines = [line.split("#")[0].split() for line in (text or "").splitlines()]
+        lines = [line.split("#")[0].split() for line in (self._system.read(_CRIU_CONFIG) or "").splitlines()]
         facts["criu_config"] = sorted({line[0] for line in lines if line})
         if self._system.root:
             rc, out, err = self._try("criu", "check")
             facts["criu_check"] = {"rc": rc, "text": (out + err).strip()[-_TEXT_MAX:]}
-            for feature in _FEATURES:
+            for feature in features:
                 rc, out, err = self._try("criu", "check", "--feature", feature)
                 # A criu that does not know the feature's name says so and proves nothing.
                 unknown = rc is None or "Unknown feature" in out + err
                 facts["criu_features"][feature] = None if unknown else rc == 0
         return facts
 
+    def _kernel_options(self) -> t.Dict[str, t.Any]:
+        for path in kernel_reader.config_paths(self._system.kernel):
+            text = self._system.read(path)
+            if text:
+                return kernel_reader.options(text, path)
+        return kernel_reader.options(None, None)
+
+    def _cpu(self) -> t.Dict[str, t.Any]:
+        def dump(directory: str) -> t.Optional[bytes]:
+            rc, _out, _err = self._try("criu", "cpuinfo", "dump", "--images-dir", directory)
+            try:
+                with open(os.path.join(directory, "cpuinfo.img"), "rb") as stream:
+                    return stream.read(_IMAGE_MAX) if rc == 0 else None
+            except OSError:
+                return None
+
+        image = self._system.scratch(dump) if self._system.root and self._find("criu") else None
+        return kernel_reader.cpu(self._system.read("/proc/cpuinfo"), image)
+
     def _kubelet(self, configz: t.Optional[t.Mapping[str, t.Any]]) -> t.Dict[str, t.Any]:
         rc, out, _err = self._try("kubelet", "--version")
-        version = re.search(r"v(\d+\.\d+\.\d+\S*)", out) if rc == 0 else None
-        running = (configz or {}).get("kubeletconfig", configz) or {}
-        gates = running.get("featureGates") or {}
-        return {
-            "kubelet_version": version.group(1) if version else None,
-            "kubelet_gate": gates.get("ContainerCheckpoint"),
-            "debugging_handlers": running.get("enableDebuggingHandlers"),
-        }
+        text = None if configz is not None else self._system.read(kubelet_reader.CONFIG_FILE)
+        return kubelet_reader.facts(out if rc == 0 else None, configz, text)
 
     def _handler(self, config: t.Optional[t.Mapping[str, t.Any]]) -> t.Dict[str, t.Any]:
         name = handler.installed_as((config or {}).get("runtimes") or {})
@@ -206,22 +243,36 @@ class Inspector:
         return {"installed": name is not None, "runtime": name, "passing": status["passing"], "why": status["why"]}
 
     def gather(
-        self, checkpoint_dir: str, wanted_free_bytes: int, configz: t.Optional[t.Mapping[str, t.Any]]
+        self,
+        checkpoint_dir: str,
+        wanted_free_bytes: int,
+        configz: t.Optional[t.Mapping[str, t.Any]] = None,
+        subset: t.Sequence[str] = SUBSETS,
+        features: t.Sequence[str] = (),
     ) -> t.Dict[str, t.Any]:
-        """Everything C(_node_info_assess) judges, as plain JSON types."""
-        node = self._engine()
-        node["config"], node["config_why"] = self._config(node["engine"])
-        node["oci_runtime"] = self._oci_runtime(node["engine"], node["config"])
-        node.update(self._criu())
-        node.update(self._kubelet(configz))
-        node["restore_handler"] = self._handler(node["config"])
-        node.update(
-            kernel=self._system.kernel,
-            arch=self._system.arch,
-            root=self._system.root,
-            iptables=self._find("iptables-restore") is not None,
-            checkpoint_dir=checkpoint_dir,
-            free_bytes=self._system.free_bytes(checkpoint_dir),
-            wanted_free_bytes=wanted_free_bytes,
-        )
+        """Everything C(_node_info_assess) judges, as plain JSON types. Parts that are not in subset are left out."""
+        node: t.Dict[str, t.Any] = {
+            "subset": [name for name in SUBSETS if name in subset],
+            "kernel": self._system.kernel,
+            "arch": self._system.arch,
+            "root": self._system.root,
+        }
+        if "engine" in subset:
+            node.update(self._engine())
+            node["config"], node["config_why"] = self._config(node["engine"])
+            node["oci_runtime"] = self._oci_runtime(node["engine"], node["config"])
+            node["restore_handler"] = self._handler(node["config"])
+        if "criu" in subset:
+            node.update(self._criu(list(dict.fromkeys((*_FEATURES, *features)))))
+        if "kernel" in subset:
+            node["kernel_options"] = self._kernel_options()
+        if "cpu" in subset:
+            node["cpu"] = self._cpu()
+        if "kubelet" in subset:
+            node.update(self._kubelet(configz))
+            node.update(
+                checkpoint_dir=checkpoint_dir,
+                free_bytes=self._system.free_bytes(checkpoint_dir),
+                wanted_free_bytes=wanted_free_bytes,
+            )
         return node

@@ -202,7 +202,19 @@ def _criu_check(node: Node, kernel: t.Optional[versions.Version]) -> t.List[Reas
                 "see what it names: a missing kernel option, a missing privilege, or a criu too old for this kernel",
             )
         )
-    rseq = (node.get("criu_features") or {}).get("get_rseq_conf")
+    features = node.get("criu_features") or {}
+    lacking = sorted(name for name, there in features.items() if there is False and name != "get_rseq_conf")
+    if lacking:
+        found.append(
+            _reason(
+                "criu-lacks-feature",
+                WARNING,
+                BOTH,
+                "'criu check --feature' says no to %s" % ", ".join(lacking),
+                "network_lock_nftables and nftables need a criu built with libnftables; the others another kernel or criu",
+            )
+        )
+    rseq = features.get("get_rseq_conf")
     if rseq is False or (rseq is None and versions.kernel_has_rseq_query(kernel) is False):
         found.append(
             _reason(
@@ -225,7 +237,7 @@ def _criu_check(node: Node, kernel: t.Optional[versions.Version]) -> t.List[Reas
                 "put tcp-close into /etc/criu/runc.conf (role criu)",
             )
         )
-    if node.get("iptables") is False and "network-lock" not in set(options or []):
+    if (node.get("helpers") or {}).get("iptables-restore") is False and "network-lock" not in set(options or []):
         found.append(
             _reason(
                 "no-network-lock",
@@ -238,8 +250,50 @@ def _criu_check(node: Node, kernel: t.Optional[versions.Version]) -> t.List[Reas
     return found
 
 
+def _kernel(node: Node) -> t.List[Reason]:
+    """By the kernel's number and configuration; where CRIU is there its own check outranks them."""
+    found, options = [], node.get("kernel_options") or {}
+    proven = (node.get("criu_check") or {}).get("rc") == 0
+    kernel = versions.parse(node.get("kernel"))
+    if not node.get("criu_version") and versions.kernel_has_rseq_query(kernel) is False:
+        found.append(
+            _reason(
+                "kernel-old",
+                ERROR,
+                (CHECKPOINT,),
+                "kernel %s is older than 5.13, and without criu a vendor's backport cannot be proven" % node.get("kernel"),
+                "install criu to have it tested, or use kernel 5.13 or later (role kernel)",
+            )
+        )
+    if options.get("missing"):
+        text = "kernel %s was built without CONFIG_%s (%s)" % (
+            node.get("kernel"),
+            ", CONFIG_".join(options["missing"]),
+            options.get("source"),
+        )
+        severity = INFO if proven else ERROR
+        found.append(_reason("kernel-lacks-options", severity, BOTH, text, "use the distribution's kernel (role kernel)"))
+    if options.get("missing_wanted"):
+        text = "kernel %s was built without CONFIG_%s: processes that use this cannot be checkpointed" % (
+            node.get("kernel"),
+            ", CONFIG_".join(options["missing_wanted"]),
+        )
+        found.append(_reason("kernel-lacks-some", INFO, BOTH, text, "use the distribution's kernel if you need it"))
+    return found
+
+
 def _kubelet(node: Node) -> t.List[Reason]:
     found = []
+    if node.get("kubelet_why"):
+        found.append(
+            _reason(
+                "kubelet-silent",
+                WARNING,
+                (CHECKPOINT,),
+                "the kubelet did not tell its configuration: %s" % node["kubelet_why"],
+                "see that the kubelet runs and that the credential may get nodes/configz",
+            )
+        )
     version = versions.parse(node.get("kubelet_version"))
     if (
         versions.kubelet_serves_checkpoints(version, node.get("kubelet_gate")) is False
@@ -367,13 +421,25 @@ def _verdict(reasons: t.Sequence[Reason], what: str) -> str:
 
 def assess(node: Node) -> t.Dict[str, t.Any]:
     """{verdict{checkpoint, restore}, restore_paths[], reasons[]} for the facts of one node."""
-    paths = [image_path(node.get("engine"), node.get("engine_version"), node.get("config")), handler_path(node)]
-    reasons = _engine(node) + _runtime(node) + _criu(node) + _kubelet(node)
-    if not any(path["available"] and path["enabled"] is not False for path in paths):
+    # Facts that were gathered before parts could be left out name no subset: all of it then.
+    subset = node.get("subset") or ("engine", "criu", "kernel", "kubelet")
+    paths: t.List[t.Dict[str, t.Any]] = []
+    reasons: t.List[Reason] = []
+    if "engine" in subset:
+        paths = [image_path(node.get("engine"), node.get("engine_version"), node.get("config")), handler_path(node)]
+        reasons += _engine(node) + _runtime(node)
+    if "criu" in subset:
+        reasons += _criu(node)
+    if "kernel" in subset:
+        reasons += _kernel(node)
+    if "kubelet" in subset:
+        reasons += _kubelet(node)
+    if paths and not any(path["available"] and path["enabled"] is not False for path in paths):
         text = "no restore path: " + "; ".join("%s: %s" % (path["name"], path["why"]) for path in paths)
         remedies = [path["remedy"] for path in paths if path["remedy"]]
         reasons.append(_reason("no-restore-path", ERROR, (RESTORE,), text, ", or ".join(remedies)))
-    reasons += _weaknesses(node, restore_on=paths[0]["enabled"] is True)
+    if paths:
+        reasons += _weaknesses(node, restore_on=paths[0]["enabled"] is True)
     return {
         "verdict": {what: _verdict(reasons, what) for what in BOTH},
         "restore_paths": paths,

@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known about versions: which can checkpoint, which can restore, which weaknesses they have.
+"""What is known about versions: which can checkpoint, which can restore, which weaknesses they have, which CRIU fits a kernel.
 
-PRIVATE to the collection. Pure, data first. C(node_info) uses it for the node it runs on, C(pod_restore) for the engine
-and version that the target's Node object names.
+PRIVATE to the collection. Pure, data first, and the one place for it: C(node_info) uses it for the node it runs on,
+C(pod_restore) for the engine and version that the target's Node object names, the roles through the filters
+C(runtime_support) and C(kernel_support), and the documentation's table of distributions.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ _ENGINES: t.Tuple[t.Tuple[str, Version, Version, bool, str], ...] = (
     (CONTAINERD, (2, 3, 4), (2, 4, 0), True, OFF_UNLESS_SET),
     (CONTAINERD, (2, 4, 0), _END, True, REMOVED),
     (CRIO, (0, 0, 0), (1, 25, 0), False, NEVER),
-    (CRIO, (1, 25, 0), (1, 34, 14), True, ALWAYS),
+    (CRIO, (1, 25, 0), (1, 26, 0), True, NEVER),
+    (CRIO, (1, 26, 0), (1, 34, 14), True, ALWAYS),
     (CRIO, (1, 34, 14), (1, 35, 0), True, OFF_UNLESS_SET),
     (CRIO, (1, 35, 0), (1, 35, 9), True, ALWAYS),
     (CRIO, (1, 35, 9), (1, 36, 0), True, OFF_UNLESS_SET),
@@ -152,14 +154,41 @@ def cves(engine: str, version: t.Optional[Version], restore_on: bool) -> t.List[
     ]
 
 
+def open_weaknesses(engine: str, version: t.Optional[Version], restore_wanted: bool) -> t.List[Cve]:
+    """What stands against running this version: opting in accepts what restoring itself is, and without it that counts
+    only where the version restores unasked."""
+    unasked = engine_restores(engine, version) == ALWAYS
+    return [
+        cve for cve in cves(engine, version, True) if not cve.only_if_restore or (unasked and not restore_wanted)
+    ]
+
+
+def text(version: t.Optional[Version]) -> t.Optional[str]:
+    """The version in writing."""
+    return "%d.%d.%d" % version if version else None
+
+
+def criu_for_kernel(kernel: Version) -> t.Tuple[Version, str]:
+    """(the oldest CRIU for this kernel, why)."""
+    for since, needed, why in reversed(_KERNELS):
+        if kernel >= since:
+            return needed, why
+    return CRIU_MIN, "the container runtimes accept nothing older"
+
+
+def kernel_below(criu: t.Optional[Version]) -> t.Optional[Version]:
+    """The first kernel that this CRIU cannot serve; None when none is known."""
+    if criu is None:
+        return None
+    return next((since for since, needed, _why in _KERNELS if criu < needed), None)
+
+
 def kernel_needs(kernel: t.Optional[Version], criu: t.Optional[Version]) -> t.Optional[str]:
     """Why this CRIU does not fit this kernel, or None."""
     if kernel is None or criu is None:
         return None
-    for since, needed, text in reversed(_KERNELS):
-        if kernel >= since and criu < needed:
-            return text
-    return None
+    needed, why = criu_for_kernel(kernel)
+    return why if criu < needed and needed != CRIU_MIN else None
 
 
 def kernel_unproven(kernel: t.Optional[Version]) -> bool:

@@ -19,9 +19,18 @@ description:
     space,
     and names known weaknesses of the versions that it finds.
   - Needs nothing installed. What is missing is part of the answer.
+  - When a credential for the kubelet is given, the kubelet is asked for the configuration it runs with (C(/configz)). Otherwise its configuration
+    file is looked at.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
   - container_checkpoint.kubernetes._attributes.info_module
+  - container_checkpoint.kubernetes._kubelet
+attributes:
+  action_group:
+    description: Use C(group/container_checkpoint.kubernetes.kubelet) in C(module_defaults) to set defaults for what concerns the kubelet.
+    support: full
+    membership:
+      - container_checkpoint.kubernetes.kubelet
 options:
   checkpoint_dir:
     description:
@@ -40,10 +49,23 @@ options:
     type: path
   configz:
     description:
-      - What the kubelet of this node answers under C(/configz), if you have it. Without it only the kubelet's version
-        decides
-        whether the feature gate counts as on.
+      - What the kubelet of this node answers under C(/configz), if you have it already. The kubelet is not asked then.
     type: dict
+  subset:
+    description:
+      - The parts of the node to look at. The verdict rests on these only.
+      - V(engine) is the container runtime and the OCI runtime, V(criu) CRIU and its helpers, V(kernel) the options that the kernel was built with,
+        V(kubelet) the kubelet and the free space, V(cpu) what the CPU can do.
+    type: list
+    elements: str
+    choices: [engine, criu, kernel, kubelet, cpu]
+    default: [engine, criu, kernel, kubelet, cpu]
+  criu_features:
+    description:
+      - More names to ask C(criu check --feature) for. One that is missing makes the verdict risky.
+    type: list
+    elements: str
+    default: []
 notes:
   - Run it as root. Without, CRIU cannot be tested and the configuration may not be readable; the verdict is V(unknown)
     then.
@@ -168,43 +190,81 @@ node:
     criu_check: {rc: 0, text: Looks good.}
     criu_features: {get_rseq_conf: true}
     criu_config: [skip-in-flight, tcp-close]
+    helpers: {iptables-restore: true, ip6tables-restore: true, nft: false, ip: true, tar: true}
     kubelet_version: 1.36.2
-    kubelet_gate: null
-    debugging_handlers: null
+    kubelet_gate: true
+    kubelet_config_from: configz
+    kubelet_why: null
+    debugging_handlers: true
     restore_handler: {installed: false, runtime: null, passing: false, why: null}
+    subset: [engine, criu, kernel, kubelet, cpu]
     kernel: 6.18.0
+    kernel_options: {known: true, source: /boot/config-6.18.0, missing: [], missing_wanted: []}
+    cpu: {vendor: GenuineIntel, model: Xeon, flags: [avx, avx2, sse4_2], criu_image: E0BBYQ==}
     arch: x86_64
     root: true
-    iptables: true
     checkpoint_dir: /var/lib/kubelet/checkpoints
     free_bytes: 53687091200
     wanted_free_bytes: 1073741824
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec import (
+    kubelet_argument_spec,
+    kubelet_mutually_exclusive,
+    kubelet_required_by,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_connect import kubelet_client
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info import Inspector, this_system
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info import (
+    SUBSETS,
+    Inspector,
+    this_system,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info_assess import assess
+
+
+def ask_kubelet(params: t.Mapping[str, t.Any]) -> t.Tuple[t.Optional[t.Dict[str, t.Any]], t.Optional[str]]:
+    """(what the kubelet runs with, why it did not tell): it is asked only when there is a credential for it."""
+    if params["configz"] is not None:
+        return params["configz"], None
+    if not (params["kubelet_token"] or params["kubelet_token_file"] or params["kubelet_client_cert"]):
+        return None, None
+    try:
+        return kubelet_client(params).configz(), None
+    except CheckpointError as exc:
+        return None, exc.msg
 
 
 def main() -> None:
     """Gather, judge, answer."""
     module = AnsibleModule(
         argument_spec={
+            **kubelet_argument_spec(),
             "checkpoint_dir": {"type": "path", "default": "/var/lib/kubelet/checkpoints"},
             "min_free_bytes": {"type": "int", "default": 1073741824},
             "cri_socket": {"type": "path"},
             "configz": {"type": "dict"},
+            "subset": {"type": "list", "elements": "str", "choices": list(SUBSETS), "default": list(SUBSETS)},
+            "criu_features": {"type": "list", "elements": "str", "default": []},
         },
+        mutually_exclusive=kubelet_mutually_exclusive(),
+        required_by=kubelet_required_by(),
         supports_check_mode=True,
     )
     params = module.params
     runner = CommandRunner(module)
     try:
         inspector = Inspector(runner.run, runner.find, this_system(), params["cri_socket"])
-        node = inspector.gather(params["checkpoint_dir"], params["min_free_bytes"], params["configz"])
+        configz, why = ask_kubelet(params) if "kubelet" in params["subset"] else (None, None)
+        node = inspector.gather(
+            params["checkpoint_dir"], params["min_free_bytes"], configz, params["subset"], params["criu_features"]
+        )
+        node["kubelet_why"] = why
         module.exit_json(changed=False, node=node, **assess(node))
     except CheckpointError as exc:
         fail(module, exc)

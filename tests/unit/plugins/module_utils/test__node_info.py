@@ -5,13 +5,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 
 import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_assess as assess
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_kernel as kernel_reader
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_handler
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import DeadlineError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info import Inspector, System
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info import (
+    Inspector,
+    System,
+    with_scratch,
+)
 
 CRICTL = "Version:  0.1.0\nRuntimeName:  %s\nRuntimeVersion:  %s\nRuntimeApiVersion:  v1\n"
 CONTAINERD_DUMP = """
@@ -50,8 +57,8 @@ class Node:
             raise answer
         return answer
 
-    def facts(self, configz=None, wanted=1 << 30):
-        return Inspector(self.run, self.find, self.system).gather("/var/lib/kubelet/checkpoints", wanted, configz)
+    def facts(self, configz=None, wanted=1 << 30, **more):
+        return Inspector(self.run, self.find, self.system).gather("/var/lib/kubelet/checkpoints", wanted, configz, **more)
 
     def judge(self, **options):
         return assess.assess(self.facts(**options))
@@ -251,6 +258,105 @@ def test_no_iptables_and_no_other_lock():
 def test_no_criu_configuration_at_all():
     files = {CONTAINERD: ""}
     assert "tcp-not-closed" in ids(Node(commands(), files).judge(), "info")
+
+
+KERNEL_CONFIG = "".join("CONFIG_%s=%s\n" % (name, "my"[i % 2]) for i, name in enumerate(kernel_reader.REQUIRED + kernel_reader.WANTED))
+
+
+def test_kernel_options_are_read_and_named_when_missing():
+    files = dict(FILES, **{"/boot/config-6.1.0-35-amd64": KERNEL_CONFIG})
+    facts = Node(commands(), files).facts()
+    assert facts["kernel_options"] == {
+        "known": True,
+        "source": "/boot/config-6.1.0-35-amd64",
+        "missing": [],
+        "missing_wanted": [],
+    }
+    text = KERNEL_CONFIG.replace("CONFIG_UNIX_DIAG=", "# CONFIG_UNIX_DIAG is not set ")
+    poor = dict(FILES, **{"/proc/config.gz": text})
+    # CRIU's own check outranks the list ...
+    result = Node(commands(), poor).judge()
+    assert reason(result, "kernel-lacks-options")["severity"] == "info"
+    assert result["verdict"]["checkpoint"] == "yes"
+    # ... and without CRIU the list decides.
+    table = {name: answer for name, answer in commands().items() if not name.startswith("criu")}
+    result = Node(table, poor).judge()
+    assert "without CONFIG_UNIX_DIAG (/proc/config.gz)" in reason(result, "kernel-lacks-options")["text"]
+    assert reason(result, "kernel-lacks-options")["severity"] == "error"
+
+
+def test_an_old_kernel_without_criu_counts_by_its_number():
+    table = {name: answer for name, answer in commands().items() if not name.startswith("criu")}
+    assert "kernel-old" in ids(Node(table, FILES, kernel="5.10.0").judge(), "error")
+    assert "kernel-old" not in ids(Node(table, FILES, kernel="5.13.0").judge())
+    assert "kernel-old" not in ids(Node(commands(), FILES, kernel="4.18.0-553.el8").judge())
+
+
+def test_a_part_can_be_looked_at_alone():
+    node = Node(commands("1.7.24", criu="3.15"), FILES)
+    facts = node.facts(subset=["criu"])
+    assert facts["criu_version"] == "3.15" and "engine" not in facts
+    result = assess.assess(facts)
+    assert result["restore_paths"] == [] and ids(result, "error") == ["criu-too-old"]
+
+
+def test_more_features_can_be_asked_for():
+    table = commands(**{"criu check --feature network_lock_nftables": (1, "network_lock_nftables is not supported", "")})
+    result = assess.assess(Node(table, FILES).facts(features=["network_lock_nftables"]))
+    assert "network_lock_nftables" in reason(result, "criu-lacks-feature")["text"]
+    assert result["verdict"]["checkpoint"] == "risky"
+
+
+@pytest.mark.parametrize(
+    "text, off",
+    [
+        ("kind: KubeletConfiguration\nfeatureGates:\n  ContainerCheckpoint: false\n  Other: true\n", True),
+        ("featureGates: {Other: true, ContainerCheckpoint: false}\n", True),
+        ("featureGates:\n  # ContainerCheckpoint: false\n  Other: true\n", False),
+        ("featureGates:\n  ContainerCheckpoint: true\n", False),
+        ("other:\n  ContainerCheckpoint: false\n", False),
+        ("enableDebuggingHandlers: false\n", True),
+        ("", False),
+    ],
+)
+def test_the_kubelets_file_counts_where_it_was_not_asked(text, off):
+    files = dict(FILES, **{"/var/lib/kubelet/config.yaml": text})
+    node = Node(commands(), files)
+    assert ("kubelet-gate" in ids(node.judge())) is off
+    assert "kubelet-gate" not in ids(node.judge(configz={"featureGates": {}, "enableDebuggingHandlers": True}))
+    assert node.facts()["kubelet_config_from"] == "/var/lib/kubelet/config.yaml"
+
+
+def test_a_kubelet_that_was_asked_and_did_not_tell_is_a_reason():
+    facts = dict(Node(commands(), FILES).facts(), kubelet_why="connection refused")
+    assert "connection refused" in reason(assess.assess(facts), "kubelet-silent")["text"]
+
+
+CPUINFO = "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon\nflags\t\t: sse avx2 avx\n\nprocessor\t: 1\nflags\t: none\n"
+
+
+def test_what_the_cpu_can_do():
+    facts = Node(commands(), dict(FILES, **{"/proc/cpuinfo": CPUINFO})).facts()
+    assert facts["cpu"] == {"vendor": "GenuineIntel", "model": "Xeon", "flags": ["avx", "avx2", "sse"], "criu_image": None}
+
+
+def test_crius_own_description_of_the_cpu(tmp_path):
+    def dump(argv, timeout):
+        if "cpuinfo" in argv:
+            (tmp_path / "cpuinfo.img").write_bytes(b"image")
+            return 0, "", ""
+        return 0, "Version: 4.2.1\n", ""
+
+    node = Node({"criu cpuinfo": (0, "", "")}, {"/proc/cpuinfo": CPUINFO})
+    system = node.system._replace(scratch=lambda use: use(str(tmp_path)))
+    facts = Inspector(dump, node.find, system).gather("/x", 0, subset=["cpu"])
+    assert base64.b64decode(facts["cpu"]["criu_image"]) == b"image"
+
+
+def test_the_scratch_directory_is_gone_afterwards():
+    seen = []
+    assert with_scratch(lambda path: seen.append(path) or b"x") == b"x"
+    assert not os.path.exists(seen[0])
 
 
 # -- OCI runtimes ----------------------------------------------------------------------------------------------------

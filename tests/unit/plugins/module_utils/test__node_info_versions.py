@@ -79,3 +79,34 @@ def test_how_an_engine_restores(engine, version, expected):
 )
 def test_known_weaknesses(engine, version, restore_on, expected):
     assert [cve.id for cve in versions.cves(engine, version, restore_on)] == expected
+
+
+@pytest.mark.parametrize(
+    "engine, version, restore, expected",
+    [
+        # Restores unasked: opting in accepts what restoring is, and without it the version is refused.
+        ("containerd", (2, 1, 9), False, ["CVE-2026-95837"]),
+        ("containerd", (2, 1, 9), True, []),
+        # With a switch the weakness is there only once somebody asks for it.
+        ("containerd", (2, 3, 4), False, []),
+        ("containerd", (2, 1, 8), True, ["CVE-2026-50195", "CVE-2026-53492", "CVE-2026-53489"]),
+        ("cri-o", (1, 36, 5), False, ["CVE-2026-92574"]),
+        ("cri-o", (1, 36, 6), False, []),
+        ("cri-o", (1, 25, 3), False, ["CVE-2024-8676"]),
+    ],
+)
+def test_what_stands_against_running_a_version(engine, version, restore, expected):
+    assert [cve.id for cve in versions.open_weaknesses(engine, version, restore)] == expected
+
+
+@pytest.mark.parametrize(
+    "criu, below", [((3, 17, 1), (6, 13, 0)), ((4, 1, 0), (7, 1, 0)), ((4, 2, 0), (7, 1, 0)), ((4, 2, 1), None), (None, None)]
+)
+def test_the_upper_bound_of_kernels(criu, below):
+    assert versions.kernel_below(criu) == below
+
+
+def test_which_criu_a_kernel_needs():
+    assert versions.criu_for_kernel((6, 12, 9))[0] == versions.CRIU_MIN
+    assert versions.criu_for_kernel((6, 13, 0))[0] == (4, 1, 0)
+    assert versions.criu_for_kernel((7, 2, 0))[0] == (4, 2, 1)
