@@ -20,6 +20,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils im
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import ArchiveContents, ArchiveScanner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_identity import CONTAINERD, CRIO
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, InputError, RestoreError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._stage_cpu import Cpu
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._stage_unpack import Unpacker
 
 # CRIU's numbers of machines (core.proto) and what uname calls them.
@@ -89,8 +90,8 @@ def existing(root: str, order: Order) -> t.Optional[_stage.Entry]:
     return None
 
 
-def stage(root: str, order: Order, feed: Feed) -> Staged:
-    """Stage what C(feed) streams into the sinks it is given."""
+def stage(root: str, order: Order, feed: Feed, cpu: t.Optional[Cpu] = None) -> Staged:
+    """Stage what C(feed) streams into the sinks it is given. cpu: this node's, to be compared with the checkpoint's."""
     began = time.monotonic()
     _check_order(order)
     _stage.ensure_root(root)
@@ -104,6 +105,7 @@ def stage(root: str, order: Order, feed: Feed) -> Staged:
         unpacked = time.monotonic()
         images = _criu_tasks.read(os.path.join(directory, _stage.IMAGES))
         warnings = check(order, contents, digest, images)
+        warnings += cpu.judge(contents.identity.cpu, os.path.join(directory, _stage.IMAGES)) if cpu else []
         document = _document(name, order, contents, files, digest)
         _stage.write_json(os.path.join(directory, _stage.ENTRY_FILE), document)
         os.unlink(os.path.join(directory, _stage.CLAIM_FILE))
@@ -122,13 +124,14 @@ def stage(root: str, order: Order, feed: Feed) -> Staged:
     })
 
 
-def rehearse(order: Order, feed: Feed) -> t.List[str]:
+def rehearse(order: Order, feed: Feed, cpu: t.Optional[Cpu] = None) -> t.List[str]:
     """Read and judge what C(feed) streams as far as that goes without unpacking it; returns warnings."""
     if order.pod_object is not None:
         _check_order(order)
     digest, scanner = hashlib.sha256(), ArchiveScanner()
     feed([digest.update, scanner.feed])
-    return check(order, scanner.finish(), digest.hexdigest(), None)
+    contents = scanner.finish()
+    return check(order, contents, digest.hexdigest(), None) + (cpu.judge(contents.identity.cpu, None) if cpu else [])
 
 
 def check(order: Order, contents: ArchiveContents, digest: str, images: t.Optional[_criu_tasks.Images]) -> t.List[str]:

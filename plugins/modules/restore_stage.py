@@ -19,6 +19,8 @@ description:
   - An entry is bound to a pod's UID (create the pod with a scheduling gate, stage, remove the gate), or to the pod name,
     the UID of the owner that will make the pod, its ServiceAccount and the base image's digest. In the latter case the
     handler keeps the container waiting until you confirm the pod with O(entry) and O(pod_object).
+  - The node's CPU and kernel are compared with the checkpoint's. Where the checkpoint says which instructions it needs (the role
+    P(container_checkpoint.kubernetes.criu#role), C(criu_cpu_cap)), C(criu cpuinfo check) decides; otherwise another CPU is a warning.
   - The archive comes from a file on the node, or out of a checkpoint image in a registry or in an OCI layout, as
     M(container_checkpoint.kubernetes.image) makes it. From an image it is not written anywhere but into the entry.
 extends_documentation_fragment:
@@ -261,6 +263,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._m
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference, check_label, check_subdomain
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._privileges import ACCEPTABLE
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_connect import registry_for, sender_for
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._stage_cpu import Cpu
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -360,6 +363,12 @@ def source_of(module: AnsibleModule) -> t.Tuple[_stage_source.Feed, str]:
     return _stage_image.feed_from(store, image, module.get_bin_path, CommandRunner(module).run_with_pipes), image.archive_sha256
 
 
+def this_cpu(module: AnsibleModule) -> Cpu:
+    """The node's CPU, and criu, which can compare it with a checkpoint's."""
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
+        return Cpu(stream.read(), module.run_command, module.get_bin_path("criu"))
+
+
 def present(module: AnsibleModule, order: _stage_build.Order) -> t.Dict[str, t.Any]:
     """Stage, unless the same is staged already."""
     params = module.params
@@ -368,9 +377,10 @@ def present(module: AnsibleModule, order: _stage_build.Order) -> t.Dict[str, t.A
     there = _stage_build.existing(params["staging_dir"], order)
     if there is not None:
         return {"changed": False, "entry": public(there.document), "warnings_found": [], "stages": {}}
+    cpu = this_cpu(module)
     if module.check_mode:
-        return {"changed": True, "entry": None, "warnings_found": _stage_build.rehearse(order, feed), "stages": {}}
-    staged = _stage_build.stage(params["staging_dir"], order, feed)
+        return {"changed": True, "entry": None, "warnings_found": _stage_build.rehearse(order, feed, cpu), "stages": {}}
+    staged = _stage_build.stage(params["staging_dir"], order, feed, cpu)
     return {"changed": True, "entry": public(staged.document), "warnings_found": staged.warnings, "stages": staged.stages}
 
 
