@@ -25,7 +25,7 @@ options:
       - Look only for messages of this origin. An answer of the kubelet quotes everybody below it, so leave this away
         for those.
     type: string
-    choices: [kubelet, containerd, cri-o, runtime, dump, restore, any]
+    choices: [kubelet, containerd, cri-o, runtime, dump, restore, registry, any]
     default: any
   engine:
     description:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _checkpoint_archive as archives
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _checkpoint_repair as repair
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _record
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _record, _retry
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_memory import (
     Cgroups,
     derived_timeout,
@@ -31,6 +31,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
     CheckpointError,
     HttpStatusError,
     InputError,
+    RuntimeToolError,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import (
     KubeletClient,
@@ -44,9 +45,6 @@ Entry = t.Dict[str, t.Any]
 # How a connection failed before the request was sent: the container was not touched.
 _NOT_SENT = ("refused", "dns", "connect_timeout", "fingerprint", "tls_ca", "tls_host", "tls_expired", "tls_protocol")
 
-# A failure that the table calls transient (two requests that met) is tried again so often, so many seconds later.
-_RETRIES = 2
-_RETRY_AFTER = 2.0
 _FORBIDDEN_AFTER = 5.0
 
 
@@ -214,18 +212,18 @@ class One:
             raise
 
     def _call(self, target: Target, timeout: int, deadline: float) -> str:
-        tries = 0
+        failed = 0
         while True:
             try:
                 return self._patiently(lambda: self._call_once(target, timeout, deadline))
             except CheckpointError as exc:
-                tries += 1
+                failed += 1
                 # What timed out is never simply tried again: the archive may exist, the container may be paused.
-                answered = isinstance(exc, HttpStatusError) and exc.status >= 500
-                found = exc.details.get("diagnosis") or []
-                if tries > _RETRIES or not answered or not found or not found[0]["transient"]:
+                answered = isinstance(exc, RuntimeToolError) or (isinstance(exc, HttpStatusError) and exc.status >= 500)
+                pause = _retry.pause_before_next(exc.details.get("diagnosis") or [], failed) if answered else None
+                if pause is None:
                     raise
-                self._sleep(_RETRY_AFTER)
+                self._sleep(pause)
 
     def _call_once(self, target: Target, timeout: int, deadline: float) -> str:
         if self._kubelet is not None:

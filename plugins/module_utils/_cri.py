@@ -272,7 +272,11 @@ class Cri:
 
     def inspect(self, container_id: str) -> Container:
         """One container with everything the runtime knows about it."""
-        return parse_inspect(self._crictl_json(["inspect", "-o", "json", container_id]))
+        return parse_inspect(self.document(container_id))
+
+    def document(self, container_id: str) -> t.Dict[str, t.Any]:
+        """One container as C(crictl inspect) prints it, with the runtime's spec (and so with its environment)."""
+        return self._crictl_json(["inspect", "-o", "json", container_id])
 
     def memory(self, container_id: str) -> t.Optional[int]:
         """Bytes of memory the container uses now, None when the runtime does not say."""

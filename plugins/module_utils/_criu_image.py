@@ -32,6 +32,7 @@ _TYPES = {
     "mountpoints": 0x55563928,
     "userns": 0x55474906,
     "stats": 0x57093306,
+    "cpuinfo": 0x61404013,
 }
 
 MAX_IMAGE = 64 * 1024 * 1024

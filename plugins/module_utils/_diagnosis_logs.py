@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find and read CRIU's and the runtime's logs on this node while they exist, and say what they mean.
+
+PRIVATE to the collection. Effects come in through C(Places); what is found is diagnosed here. The runtimes delete a
+restore's log when it
+failed, and a container's when it is removed: so this runs right after a failure, or finds what C(log-file) in CRIU's
+configuration kept.
+"""
+
+from __future__ import annotations
+
+import datetime
+import glob
+import os
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import KINDS, diagnose
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_log import (
+    CRIU_CONFIG,
+    configured_path,
+)
+
+Finding = t.Dict[str, t.Any]
+
+# Where runc, crun, containerd's shim and CRI-O leave dump.log and restore.log.
+PATTERNS = (
+    "/run/containerd/io.containerd.runtime.v2.task/k8s.io/*/criu-dump.log",
+    "/run/containerd/io.containerd.runtime.v2.task/k8s.io/*/dump.log",
+    "/run/containerd/io.containerd.runtime.v2.task/k8s.io/*/restore.log",
+    "/run/containerd/io.containerd.runtime.v2.task/k8s.io/*/work/*.log",
+    "/var/lib/containerd/io.containerd.runtime.v2.task/k8s.io/*/*.log",
+    "/var/lib/containerd/io.containerd.grpc.v1.cri/containers/*/dump.log",
+    "/var/lib/containerd/io.containerd.grpc.v1.cri/containers/*/restore.log",
+    "/var/lib/containers/storage/overlay-containers/*/userdata/dump.log",
+    "/var/lib/containers/storage/overlay-containers/*/userdata/restore.log",
+    "/run/containers/storage/overlay-containers/*/userdata/dump.log",
+    "/run/containers/storage/overlay-containers/*/userdata/restore.log",
+    "/run/runc/*/criu.work/*.log",
+)
+UNITS = ("containerd", "crio", "kubelet")
+_NAMED = re.compile(r"(?:path=|log file:|log-file|see)\s*[\"']?(/[^\s\"':,;)]+\.log)")
+_TAIL_BYTES = 4 * 1024 * 1024
+_SHOWN_ERRORS = 12
+_RANK = {kind: number for number, kind in enumerate(KINDS)}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A log as it was read: its last part, and when it was last written (seconds since the epoch)."""
+
+    path: str
+    text: str
+    written: float
+
+
+def read_tail(path: str) -> t.Optional[Text]:
+    """The end of a regular file; None when it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            found = os.fstat(stream.fileno())
+            stream.seek(max(0, found.st_size - _TAIL_BYTES))
+            return Text(path, stream.read(_TAIL_BYTES).decode("utf-8", "replace"), found.st_mtime)
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True)
+class Places:
+    """How the node is read; replaced by plain functions in tests."""
+
+    read: t.Callable[[str], t.Optional[Text]] = read_tail
+    find: t.Callable[[str], t.Sequence[str]] = glob.glob
+    config: str = CRIU_CONFIG
+
+
+def named_paths(message: str) -> t.List[str]:
+    """The log files that an error message names."""
+    return list(dict.fromkeys(_NAMED.findall(message)))
+
+
+def stage_of(log: Text) -> str:
+    """dump or restore: by what CRIU says it does, else by the file's name."""
+    if "Dumping processes" in log.text or "Dumping FAILED" in log.text or "Dumping finished" in log.text:
+        return "dump"
+    if "Restoring FAILED" in log.text or "Restore finished" in log.text or "Restoring processes" in log.text:
+        return "restore"
+    return "restore" if "restore" in os.path.basename(log.path) else "dump"
+
+
+def succeeded(log: Text) -> bool:
+    """Whether the log is of a run that worked."""
+    return "Dumping finished successfully" in log.text or "Restore finished successfully" in log.text
+
+
+def errors_of(log: Text) -> t.List[str]:
+    """The error lines, as CRIU wrote them: no memory, no environment."""
+    return [line.strip()[:400] for line in log.text.splitlines() if "Error (" in line][:_SHOWN_ERRORS]
+
+
+def candidates(places: Places, message: str = "", container_id: t.Optional[str] = None) -> t.List[str]:
+    """Every log that may be there: named in the message, kept by the configuration, or where runtimes put them."""
+    found = named_paths(message)
+    config = places.read(places.config)
+    kept = configured_path(config.text) if config is not None else None
+    if kept:
+        found.append(kept)
+    for pattern in PATTERNS:
+        if container_id is None:
+            found += sorted(places.find(pattern))
+        else:
+            found += sorted(path for path in places.find(pattern) if container_id in path)
+    return list(dict.fromkeys(found))
+
+
+def described(log: Text, now: float) -> t.Dict[str, t.Any]:
+    """One log of the answer."""
+    stage = stage_of(log)
+    return {
+        "path": log.path,
+        "stage": stage,
+        "written_at": iso(log.written),
+        "age_seconds": int(max(0.0, now - log.written)),
+        "succeeded": succeeded(log),
+        "errors": errors_of(log),
+        "diagnosis": [] if succeeded(log) else diagnose(log.text, where=stage),
+    }
+
+
+def collect(
+    places: Places, at: float, window: float, now: float, message: str = "", container_id: t.Optional[str] = None
+) -> t.List[t.Dict[str, t.Any]]:
+    """The logs written within window seconds of a moment (those that the message names: at any time), the nearest
+    first."""
+    named = set(named_paths(message))
+    read = [log for log in (places.read(path) for path in candidates(places, message, container_id)) if log is not None]
+    near = [log for log in read if log.text.strip() and (log.path in named or abs(log.written - at) <= window)]
+    near.sort(key=lambda log: (log.path not in named, abs(log.written - at)))
+    return [described(log, now) for log in near]
+
+
+def merged(*groups: t.Sequence[Finding]) -> t.List[Finding]:
+    """Findings of several texts as one list: causes before what accompanies them, earlier groups before later, each
+    id once."""
+    found: t.Dict[str, t.Tuple[t.Tuple[int, int], Finding]] = {}
+    for number, group in enumerate(groups):
+        for finding in group:
+            found.setdefault(str(finding["id"]), ((_RANK.get(finding["kind"], 0), number), finding))
+    # A message that nobody knows says less than any cause that somebody does.
+    ranked = sorted(found.values(), key=lambda pair: (pair[0][0], pair[1]["id"] == "criu-unknown", pair[0][1]))
+    return [finding for _order, finding in ranked]
+
+
+def moment(text: t.Optional[str], now: float) -> float:
+    """Seconds since the epoch of an RFC 3339 time, a number, or nothing (now)."""
+    if not text:
+        return now
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?", text.strip())
+    if match is None:
+        raise InputError("%r is no time: write 2026-11-21T13:05:00Z, or seconds since 1970" % text)
+    day, clock, zone = match.groups()
+    zone = "+00:00" if zone in (None, "Z") else zone[:3] + ":" + zone[-2:]
+    clock = clock if clock.count(":") == 2 else clock + ":00"
+    try:
+        return datetime.datetime.fromisoformat("%sT%s%s" % (day, clock, zone)).timestamp()
+    except ValueError as exc:
+        raise InputError("%r is no time: %s" % (text, exc)) from exc
+
+
+def iso(seconds: float) -> str:
+    """A moment in writing, UTC."""
+    return datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def journal_command(journalctl: str, at: float, window: float, lines: int) -> t.List[str]:
+    """What to run for the runtime's and the kubelet's words around a moment."""
+    command = [journalctl, "--no-pager", "--quiet", "--output=short-iso", "--lines=%d" % lines]
+    command += ["--since=@%d" % int(at - window), "--until=@%d" % int(at + window + 1)]
+    return command + ["--unit=%s.service" % unit for unit in UNITS]
+
+
+def answer(findings: t.Sequence[Finding], logs: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """The answer in words."""
+    causes = [finding for finding in findings if finding["kind"] != "wrapper"]
+    if causes:
+        first = causes[0]
+        text = "Cause: %s.\nRemedy: %s." % (first["cause"].rstrip("."), first["remedy"].rstrip("."))
+        text += (
+            "\nIt may help to simply try again."
+            if first["transient"]
+            else "\nTrying again without a change does not help."
+        )
+        text += "\nSeen in: %s" % first["line"]
+        if len(causes) > 1:
+            text += "\nAlso seen: %s." % "; ".join(finding["cause"].rstrip(".") for finding in causes[1:3])
+        return text
+    if findings:
+        return "Only a message that passes another one on was found: %s. %s." % (
+            findings[0]["line"],
+            findings[0]["remedy"].rstrip("."),
+        )
+    if any(log["succeeded"] for log in logs):
+        return "Nothing failed: the last log is of a run that worked."
+    return (
+        "No known message was found. The runtimes delete CRIU's log of a failed restore: set criu_log_file (role criu)"
+        " and try again."
+    )
