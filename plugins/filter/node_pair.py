@@ -68,7 +68,7 @@ _value:
       sample: risky
     reasons:
       description: What does not fit, the worst first, as M(container_checkpoint.kubernetes.pod_preflight) returns
-      reasons.
+        reasons.
       type: list
       elements: dict
       sample: []

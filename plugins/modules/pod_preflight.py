@@ -312,7 +312,7 @@ def look(runner: CommandRunner, params: t.Mapping[str, t.Any]) -> t.Dict[str, t.
     host = _preflight.host_of(cri.version().name, version, reader, around, wish)
     entries = _preflight.Preflight(cri, host, reader, around)(resolved.targets)
     result: t.Dict[str, t.Any] = {"changed": False}
-      if params["check_node"] or params["target"]:
+    if params["check_node"] or params["target"]:
         node = this_node(runner, params)
         result["node"] = {"verdict": node["verdict"], "reasons": node["reasons"]}
         entries = [_preflight.with_node(entry, node["reasons"]) for entry in entries]
