@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _checkpoint_archive as archives
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _checkpoint_repair as repair
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _diagnosis_logs as logs
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _record, _retry
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_memory import (
     Cgroups,
@@ -214,10 +215,12 @@ class One:
     def _call(self, target: Target, timeout: int, deadline: float) -> str:
         failed = 0
         while True:
+            called_at = time.time()
             try:
                 return self._patiently(lambda: self._call_once(target, timeout, deadline))
             except CheckpointError as exc:
                 failed += 1
+                logs.add_to(exc, target.container_id, called_at)
                 # What timed out is never simply tried again: the archive may exist, the container may be paused.
                 answered = isinstance(exc, RuntimeToolError) or (isinstance(exc, HttpStatusError) and exc.status >= 500)
                 pause = _retry.pause_before_next(exc.details.get("diagnosis") or [], failed) if answered else None

@@ -15,11 +15,12 @@ import datetime
 import glob
 import os
 import re
+import time
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import KINDS, diagnose
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_log import (
     CRIU_CONFIG,
     configured_path,
@@ -154,6 +155,33 @@ def merged(*groups: t.Sequence[Finding]) -> t.List[Finding]:
     # A message that nobody knows says less than any cause that somebody does.
     ranked = sorted(found.values(), key=lambda pair: (pair[0][0], pair[1]["id"] == "criu-unknown", pair[0][1]))
     return [finding for _order, finding in ranked]
+
+
+def add_to(exc: CheckpointError, container_id: t.Optional[str], since: float, places: Places = Places()) -> None:
+    """Give a failed checkpoint what CRIU's log says, while the log is there: containerd's answer only names the file.
+
+    Adds C(criu_log), and puts the log's causes before what the message itself says. A log from before the call is not
+    of it.
+    """
+    now = time.time()
+    entries = collect(places, now, max(1.0, now - since + 1.0), now, exc.msg, container_id or "-")
+    found = [
+        entry
+        for entry in entries
+        if entry["stage"] == "dump" and entry["diagnosis"] and entry["age_seconds"] <= now - since + 1
+    ]
+    if not found:
+        return
+    log = found[0]
+    known = exc.details.get("diagnosis")
+    exc.details["diagnosis"] = merged(log["diagnosis"], known if known is not None else diagnose(exc.msg))
+    exc.details["criu_log"] = {"path": log["path"], "errors": log["errors"]}
+    first = log["diagnosis"][0]
+    exc.msg += "\nCRIU's log (%s) says: %s. Remedy: %s." % (
+        log["path"],
+        first["cause"].rstrip("."),
+        first["remedy"].rstrip("."),
+    )
 
 
 def moment(text: t.Optional[str], now: float) -> float:

@@ -82,7 +82,8 @@ options:
     type: int
   target:
     description:
-      - What M(container_checkpoint.kubernetes.node_info) returned on the node that the containers are to be restored on.
+      - What M(container_checkpoint.kubernetes.node_info) returned on the node that the containers are to be restored
+        on.
       - When given, that node is compared with this one, and what does not fit is among the reasons.
     type: dict
   check_node:
