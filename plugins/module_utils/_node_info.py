@@ -266,6 +266,8 @@ class Inspector:
             node.update(self._criu(list(dict.fromkeys((*_FEATURES, *features)))))
         if "kernel" in subset:
             node["kernel_options"] = self._kernel_options()
+            node["lsm"] = kernel_reader.security_module(self._system.read)
+            node["cgroup_version"] = 2 if self._system.exists("/sys/fs/cgroup/cgroup.controllers") else 1
         if "cpu" in subset:
             node["cpu"] = self._cpu()
         if "kubelet" in subset:

@@ -52,6 +52,13 @@ def options(text: t.Optional[str], source: t.Optional[str]) -> t.Dict[str, t.Any
     }
 
 
+def security_module(read: t.Callable[[str], t.Optional[str]]) -> str:
+    """The security module in force: selinux, apparmor or nothing."""
+    if read("/sys/fs/selinux/enforce") is not None:
+        return "selinux"
+    return "apparmor" if (read("/sys/module/apparmor/parameters/enabled") or "").strip() == "Y" else ""
+
+
 def cpu(text: t.Optional[str], image: t.Optional[bytes] = None) -> t.Dict[str, t.Any]:
     """{vendor, model, flags[], criu_image} from /proc/cpuinfo and the image that C(criu cpuinfo dump) wrote.
 

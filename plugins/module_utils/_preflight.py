@@ -32,6 +32,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
     RuntimeToolError,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info import free_bytes, read_text
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info_kernel import security_module
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._preflight_model import (
     CHECKPOINT,
     ERROR,
@@ -80,13 +81,6 @@ class Wish:
     target_free_bytes: t.Optional[int] = None
 
 
-def lsm_of(read: t.Callable[[str], t.Optional[str]]) -> str:
-    """The security module in force: selinux, apparmor or nothing."""
-    if read("/sys/fs/selinux/enforce") is not None:
-        return "selinux"
-    return "apparmor" if (read("/sys/module/apparmor/parameters/enabled") or "").strip() == "Y" else ""
-
-
 def version_of(text: str) -> t.Optional[t.Tuple[int, ...]]:
     """What C(criu --version) prints."""
     match = re.search(r"Version:\s*(\d+)\.(\d+)(?:\.(\d+))?", text)
@@ -102,7 +96,7 @@ def host_of(engine: str, criu_version: str, reader: collect.ProcReader, around: 
         criu_options=parse.criu_options(around.read(wish.criu_config) or ""),
         capabilities=reader.capabilities(1),
         namespaces=reader.namespaces(1),
-        lsm=lsm_of(around.read),
+        lsm=security_module(around.read),
         cgroup_version=reader.cgroup_version(1),
         checkpoint_dir=wish.checkpoint_dir,
         free_bytes=around.free_bytes(wish.checkpoint_dir),

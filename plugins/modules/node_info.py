@@ -200,6 +200,8 @@ node:
     subset: [engine, criu, kernel, kubelet, cpu]
     kernel: 6.18.0
     kernel_options: {known: true, source: /boot/config-6.18.0, missing: [], missing_wanted: []}
+    lsm: apparmor
+    cgroup_version: 2
     cpu: {vendor: GenuineIntel, model: Xeon, flags: [avx, avx2, sse4_2], criu_image: E0BBYQ==}
     arch: x86_64
     root: true
