@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# bench.sh [image] [checkpoint] [archive_info] [move] [handler]: the measurements. Each prints a table and fails when a promise is broken;
+# bench.sh [image] [checkpoint] [archive_info] [fetch] [move] [handler]: the measurements. Each prints a table and fails when a promise is broken;
 # the numbers are kept in $BUILD/bench. Needs root. Nothing else should run on the machine meanwhile.
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -28,6 +28,8 @@ step_checkpoint() { measure checkpoint; }
 
 step_archive_info() { measure archive_info; }
 
+step_fetch() { measure fetch; }
+
 # in_lab BENCH PLAYBOOK…: boot a lab, run the playbooks, measure, take it down.
 in_lab() {
     local inventory rc=0 name=${LAB_NAME:-bench} bench=$1
@@ -42,7 +44,7 @@ step_move() { in_lab move tests/lab/provision.yml; }
 
 step_handler() { in_lab handler tests/lab/provision.yml tests/handler/install.yml; }
 
-[ $# -gt 0 ] || set -- image checkpoint archive_info move handler
+[ $# -gt 0 ] || set -- image checkpoint archive_info fetch move handler
 failed=''
 for step in "$@"; do "step_$step" || failed="$failed $step"; done
 [ -z "$failed" ] || die "bench failed:$failed"
