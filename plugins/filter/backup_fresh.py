@@ -79,7 +79,8 @@ def _seconds(text: t.Any) -> t.Optional[float]:
 
 def _newest(found: t.Iterable[tuple[t.Any, str]], since: float) -> Found:
     """Of (time, where), the newest one that is not older than since."""
-    usable = [(seconds, text, where) for text, where in found for seconds in [_seconds(text)] if seconds is not None and seconds >= since]
+    timed = ((_seconds(text), text, where) for text, where in found)
+    usable = [(seconds, text, where) for seconds, text, where in timed if seconds is not None and seconds >= since]
     return max(usable, default=None)
 
 
@@ -98,7 +99,7 @@ def _archive_of(target: Entry, archives: t.Sequence[Entry], since: float) -> Fou
 
 
 def _image_of(target: Entry, images: t.Sequence[Entry], since: float) -> Found:
-    # An image does not say of which run of the container it is: it must be newer than the start of the one that runs now.
+    # An image does not say of which run of the container it is: it must be newer than the one that runs now.
     started = _seconds(target["started_at"])
     if started is None:
         return None
@@ -106,7 +107,8 @@ def _image_of(target: Entry, images: t.Sequence[Entry], since: float) -> Found:
         (
             (entry["annotations"].get(_CREATED), entry["image"])
             for entry in images
-            if entry["annotations"].get(_UID) == target["pod_uid"] and entry["annotations"].get(_CONTAINER) == target["container"]
+            if entry["annotations"].get(_UID) == target["pod_uid"]
+            and entry["annotations"].get(_CONTAINER) == target["container"]
         ),
         max(since, started),
     )

@@ -107,12 +107,19 @@ def _one(pod: t.Mapping[str, t.Any], wanted: t.Sequence[str]) -> tuple[list[Entr
     statuses = {entry["name"]: entry for entry in status.get("containerStatuses") or []}
     targets, problems = [], []
     for name in wanted or there:
-        common = {"namespace": metadata["namespace"], "pod": metadata["name"], "container": name, "node": spec.get("nodeName")}
+        common = {
+            "namespace": metadata["namespace"],
+            "pod": metadata["name"],
+            "container": name,
+            "node": spec.get("nodeName"),
+        }
         state = (statuses.get(name) or {}).get("state") or {}
         if name not in there:
-            problems.append({**common, "msg": "the pod has no container %s (it has %s)" % (name, ", ".join(there))})
+            msg = "the pod has no container %s (it has %s)" % (name, ", ".join(there))
+            problems.append({**common, "msg": msg})
         elif "running" not in state or not common["node"]:
-            why = next((kind + ": " + str(detail.get("reason")) for kind, detail in state.items() if detail), "phase %s" % status.get("phase", "unknown"))
+            reasons = ["%s: %s" % (kind, detail.get("reason")) for kind, detail in state.items() if detail]
+            why = reasons[0] if reasons else "phase %s" % status.get("phase", "unknown")
             problems.append({**common, "msg": "the container does not run (%s)" % why})
         else:
             targets.append(

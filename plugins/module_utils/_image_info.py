@@ -29,7 +29,7 @@ JsonDict = t.Dict[str, t.Any]
 
 
 class HashingSend:
-    """A transport that hashes the bodies of blobs instead of returning them. send: the real one, which takes C(sink)."""
+    """A transport that hashes the bodies of blobs instead of returning them. send: the real one; takes C(sink)."""
 
     def __init__(self, send: t.Callable[..., Answer]) -> None:
         self._send = send
@@ -73,7 +73,7 @@ def list_tags(registry: Registry) -> t.List[str]:
 
 
 def describe(registry: Registry, reference: str) -> t.Optional[JsonDict]:
-    """What the manifest under a tag or digest says; None if there is none. It must have the digest it is asked for by."""
+    """What the manifest under a tag or digest says; None if there is none. Asked for by a digest, it must have it."""
     manifest = registry.manifest(reference)
     if manifest is None:
         return None
@@ -115,7 +115,7 @@ def verify(registry: Registry, send: HashingSend, image: JsonDict) -> None:
         registry.call(what, "GET", registry.url("blobs/" + blob["digest"]), ok=(200,), headers={"Accept": _BLOB})
         if (send.digest, send.size) != (blob["digest"], blob["size"]):
             raise RegistryError(
-                "%s: registry %s has %d bytes with the digest %s, and the manifest says %d bytes with the digest %s: what"
-                " it stores is damaged" % (what, registry.host, send.size, send.digest, blob["size"], blob["digest"])
+                "%s: registry %s has %d bytes with the digest %s, and the manifest says %d bytes with the digest %s:"
+                " what it stores is damaged" % (what, registry.host, send.size, send.digest, blob["size"], blob["digest"])
             )
     image["verified"] = True

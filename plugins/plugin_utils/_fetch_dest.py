@@ -90,7 +90,7 @@ def digest_of(path: str, length: t.Optional[int] = None, from_disk: bool = False
 
 
 def decoded_digest(path: str, compressed: bool, identity: t.Optional[str] = None) -> str:
-    """The digest of the archive in a file that is compressed with zstd, encrypted (then with an identity's file), or both;
+    """The digest of the archive in a file that is compressed with zstd, or encrypted (identity: a file), or both;
     ArchiveError if it cannot be decoded."""
     commands = [_decryption(identity)] if identity else []
     if compressed:
@@ -110,13 +110,12 @@ def decoded_digest(path: str, compressed: bool, identity: t.Optional[str] = None
             source = process.stdout
         for block in iter(lambda: source.read(_BLOCK), b""):
             digest.update(block)
-        words = [process.stderr.read(2000).decode("utf-8", "replace").strip() for process in processes]  # type: ignore[union-attr]
+        words = [_words(process) for process in processes]
     # A program may only have failed because the one before it did, or have been cut off because the one after it did.
     for process, text in zip(processes, words):
         if process.returncode not in (0, -signal.SIGPIPE):
             how = "decrypted" if "-i" in process.args else "decompressed"
-            text = " ".join(text.split())
-            raise ArchiveError("what was fetched to %s cannot be %s: %s" % (path, how, text or "no reason given"))
+            raise ArchiveError("what was fetched to %s cannot be %s: %s" % (path, how, text))
     return digest.hexdigest()
 
 
@@ -127,10 +126,14 @@ def compressed_inside(path: str, identity: str) -> bool:
         with subprocess.Popen(command, stdin=stream, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             head = process.stdout.read(len(_ZSTD))  # type: ignore[union-attr]
             if not head:
-                words = " ".join(process.stderr.read(2000).decode("utf-8", "replace").split())  # type: ignore[union-attr]
-                raise ArchiveError("what was fetched to %s cannot be decrypted: %s" % (path, words or "no reason given"))
+                raise ArchiveError("what was fetched to %s cannot be decrypted: %s" % (path, _words(process)))
             process.kill()
     return head == _ZSTD
+
+
+def _words(process: t.Any) -> str:
+    """What a program complained about, in one line."""
+    return " ".join(process.stderr.read(2000).decode("utf-8", "replace").split()) or "no reason given"
 
 
 def _decryption(identity: str) -> t.List[str]:
@@ -157,7 +160,7 @@ def check_proof(compress: str, encrypted: bool, identity: t.Optional[str]) -> No
 
 
 def prove(path: str, compress: str, encrypted: bool, identity: t.Optional[str], sha256: str) -> str:
-    """Decode a file as far as that can be done, and compare; return how far that proves it, ArchiveError if it is wrong."""
+    """Decode a file as far as that can be done, and compare; return how far that proves it, or raise ArchiveError."""
     if encrypted and not identity or not encrypted and compress != "zstd":
         return "read_back"
     compressed = compressed_inside(path, identity) if identity else True

@@ -194,6 +194,18 @@ def test_every_form(place, identity, compress, encrypted, text):
 
 
 @needs
+def test_each_of_several_recipients_can_decrypt(place, identity):
+    other = str(place / "other")
+    subprocess.run(["age-keygen", "-o", other], check=True, capture_output=True)
+    public = subprocess.run(["age-keygen", "-y", other], check=True, capture_output=True, text=True).stdout.strip()
+    fetch = Fetch(place, LocalWire(place / "a.tar", "zstd", (identity[1], public)))
+    record = fetch.run()
+    for own in (identity[0], other):
+        check_fetched(place, fetch, record, own)
+        assert _fetch_dest.prove(fetch.dest, "zstd", True, own, record["archive"]["sha256"]) == "decrypted"
+
+
+@needs
 @pytest.mark.parametrize("compress, encrypted", FORMS)
 @pytest.mark.parametrize("fault", ["refused", "cut", "flip", "lost"])
 @pytest.mark.parametrize("at", [0, 2, 4])
