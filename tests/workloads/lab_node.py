@@ -99,10 +99,10 @@ class Bench:
 
     # -- containers -------------------------------------------------------------------------------------------------
 
-    def configure(self, name: str) -> None:
+    def configure(self, name: str, keep_log: bool = True) -> None:
         """Give CRIU the configuration that a workload asks for, and have it keep its log."""
         text = {BARE: "", REMAP: self.base_conf + "link-remap\next-unix-sk\n"}.get(name, self.base_conf)
-        text += "log-file %s\n" % LOG
+        text += "log-file %s\n" % LOG if keep_log else ""
         if text != self._conf:
             self.node.put(CONF, text, "0644")
             self._conf = text
@@ -253,6 +253,17 @@ class Bench:
         if done.returncode != 0 or start < 0:
             raise RuntimeError("pod_preflight failed: %s %s" % (text[-3000:], done.stderr.decode()[-2000:]))
         return json.loads(text[start:])
+
+    def diagnose(self, report: pathlib.Path, **variables: t.Any) -> t.Dict[str, t.Any]:
+        """What the playbook diagnose finds on this node."""
+        given = dict({"checkpoint_hosts": self.node.name, "diagnose_report": str(report)}, **variables)
+        command = ["ansible-playbook", "-i", str(STATE / self.lab / "inventory.yml")]
+        command += ["container_checkpoint.kubernetes.diagnose", "-e", json.dumps(given)]
+        environment = dict(os.environ, ANSIBLE_NOCOLOR="1", ANSIBLE_HOST_KEY_CHECKING="false", ANSIBLE_PIPELINING="1")
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False, timeout=300)
+        if done.returncode != 0:
+            raise RuntimeError("the playbook diagnose failed: %s" % done.stdout.decode()[-3000:])
+        return dict(json.loads(report.read_text())[0], output=done.stdout.decode())
 
     def checkpoint(self, running: Running) -> t.Tuple[Happened, str]:
         """(what happened, the archive's path on the node)."""

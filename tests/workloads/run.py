@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make workloads on a node of a lab, ask pod_preflight, then let CRIU decide: prints predicted × happened.
 
-    run.py --lab NAME [--seed N] [--random COUNT] [--short] [--only NAME,...] [--report FILE] [--logs DIRECTORY]
+    run.py --lab NAME [--node NODE] [--part K/N] [--seed N] [--random COUNT] [--short] [--only NAME,...] [--report FILE] [--logs DIRECTORY]
 
 Needs root, a provisioned lab, and ANSIBLE_COLLECTIONS_PATH with this collection. Exit status 1 unless the score is
 good enough.
@@ -101,6 +101,8 @@ def main(argv: t.Sequence[str]) -> int:
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--node", default="node1")
+    parser.add_argument("--part", default="1/1", help="K/N: every Nth workload, beginning with the Kth")
     parser.add_argument("--report")
     parser.add_argument("--logs", type=pathlib.Path)
     given = parser.parse_args(argv)
@@ -108,11 +110,12 @@ def main(argv: t.Sequence[str]) -> int:
         given.logs.mkdir(parents=True, exist_ok=True)
     outcomes: t.List[score.Outcome] = []
     started = time.monotonic()
-    bench = Bench(given.lab)
+    number, parts = (int(word) for word in given.part.split("/"))
+    only = [name for name in given.only.split(",") if name]
+    chosen = choose(given.short, only, given.seed, given.random)[number - 1 :: parts]
+    bench = Bench(given.lab, given.node)
     try:
-        for batch in batches(
-            choose(given.short, [name for name in given.only.split(",") if name], given.seed, given.random)
-        ):
+        for batch in batches(chosen):
             outcomes += run_batch(bench, batch, given.logs)
     finally:
         bench.close()

@@ -18,6 +18,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import lab_node  # noqa: E402
 import run  # noqa: E402
 import score  # noqa: E402
 from catalog import BY_HAND, HARMFUL, HARMLESS, SHORT, at_random  # noqa: E402
@@ -43,7 +44,32 @@ def test_a_yes_that_fails_is_never_good_enough():
     assert any("less than 95" in problem for problem in score.problems(good + [outcome("no", True)] * 10))
 
 
-@pytest.mark.skipif("WORKLOADS_LAB" not in os.environ, reason="needs a lab: WORKLOADS_LAB=NAME")
+needs_lab = pytest.mark.skipif("WORKLOADS_LAB" not in os.environ, reason="needs a lab: WORKLOADS_LAB=NAME")
+
+
+@needs_lab
+@pytest.mark.parametrize("keep_log", [True, False])
+def test_the_playbook_names_the_cause_of_a_failure_from_the_logs_on_the_node(tmp_path, keep_log):
+    """Once from the log that the configuration keeps, once from where the runtime leaves it."""
+    bench = lab_node.Bench(os.environ["WORKLOADS_LAB"])
+    try:
+        bench.configure("role", keep_log)
+        one = bench.start(next(workload for workload in BY_HAND if workload.name == "mptcp"))
+        try:
+            bench.ready(one)
+            happened, _archive = bench.checkpoint(one)
+            assert not happened.ok
+            result = bench.diagnose(tmp_path / "report.json", diagnose_window=30)
+        finally:
+            bench.remove(one)
+    finally:
+        bench.close()
+    assert result["findings"][0]["id"] == "mptcp", result
+    assert "GODEBUG" in result["answer"] and "GODEBUG" in result["output"]
+    assert any(log["stage"] == "dump" and not log["succeeded"] for log in result["logs"])
+
+
+@needs_lab
 def test_predicted_is_what_happens(tmp_path):
     arguments = ["--lab", os.environ["WORKLOADS_LAB"], "--logs", str(tmp_path)]
     arguments += ["--seed", os.environ.get("WORKLOADS_SEED", "1"), "--random", os.environ.get("WORKLOADS_RANDOM", "6")]
