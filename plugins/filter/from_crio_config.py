@@ -12,9 +12,11 @@ version_added: 0.1.0
 author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
-  - C(crio config) prints a setting that has its default value as a comment, so a TOML reader does not see it. This filter does.
+  - C(crio config) prints a setting that has its default value as a comment, so a TOML reader does not see it. This
+    filter does.
   - It reads booleans, numbers, strings and lists of strings; anything else is left out.
-  - C(crio status config) prints ordinary TOML, for which there is the filter P(container_checkpoint.kubernetes.from_toml#filter).
+  - C(crio status config) prints ordinary TOML, for which there is the filter
+    P(container_checkpoint.kubernetes.from_toml#filter).
 options:
   _input:
     description: The text.

@@ -39,7 +39,8 @@ _value:
     - C(rseq), whether the number promises the query about rseq (5.13 and later).
     - C(criu_min), the oldest CRIU for this kernel, with C(why).
     - C(unproven), whether no CRIU is known to have worked with a kernel as new as this.
-    - C(fits), whether the given CRIU fits; null without one. C(kernel_below), the first kernel that the given CRIU cannot serve, or null.
+    - C(fits), whether the given CRIU fits; null without one. C(kernel_below), the first kernel that the given CRIU
+      cannot serve, or null.
   type: dictionary
 """
 

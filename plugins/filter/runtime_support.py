@@ -12,7 +12,8 @@ version_added: 0.1.0
 author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
-  - Tells for a version of a container runtime whether it can checkpoint, how it restores from an image, and which known weaknesses are open.
+  - Tells for a version of a container runtime whether it can checkpoint, how it restores from an image, and which
+    known weaknesses are open.
   - The table behind it is the one of the module M(container_checkpoint.kubernetes.node_info).
 positional: _input, engine
 options:
@@ -58,7 +59,9 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_versions as versions
 
 
-def runtime_support(version: t.Any, engine: str, restore: bool = False, accepted: t.Sequence[str] = ()) -> dict[str, t.Any]:
+def runtime_support(
+    version: t.Any, engine: str, restore: bool = False, accepted: t.Sequence[str] = ()
+) -> dict[str, t.Any]:
     """Everything the role container_runtime decides by."""
     if engine not in (versions.CONTAINERD, versions.CRIO):
         raise AnsibleFilterError("runtime_support knows containerd and cri-o, not %r" % (engine,))

@@ -18,7 +18,9 @@ import typing as t
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_config as config_reader
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_kernel as kernel_reader
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_kubelet as kubelet_reader
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import (
+    _node_info_kubelet as kubelet_reader,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_handler as handler
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import Find, Run
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import CONTAINERD, CRIO, SOCKETS, Cri
@@ -182,9 +184,14 @@ class Inspector:
             except (ValueError, AttributeError):
                 answer = None
             if answer is not None:
-                return answer == "true", None if answer == "true" else "'%s features' says checkpoint.enabled is %s" % (
-                    path,
-                    answer,
+                return answer == "true", (
+                    None
+                    if answer == "true"
+                    else "'%s features' says checkpoint.enabled is %s"
+                    % (
+                        path,
+                        answer,
+                    )
                 )
         rc, _out, err = self._try(path, "checkpoint", "--help")
         if rc is None:

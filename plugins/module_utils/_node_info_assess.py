@@ -261,7 +261,8 @@ def _kernel(node: Node) -> t.List[Reason]:
                 "kernel-old",
                 ERROR,
                 (CHECKPOINT,),
-                "kernel %s is older than 5.13, and without criu a vendor's backport cannot be proven" % node.get("kernel"),
+                "kernel %s is older than 5.13, and without criu a vendor's backport cannot be proven"
+                % node.get("kernel"),
                 "install criu to have it tested, or use kernel 5.13 or later (role kernel)",
             )
         )
@@ -272,7 +273,9 @@ def _kernel(node: Node) -> t.List[Reason]:
             options.get("source"),
         )
         severity = INFO if proven else ERROR
-        found.append(_reason("kernel-lacks-options", severity, BOTH, text, "use the distribution's kernel (role kernel)"))
+        found.append(
+            _reason("kernel-lacks-options", severity, BOTH, text, "use the distribution's kernel (role kernel)")
+        )
     if options.get("missing_wanted"):
         text = "kernel %s was built without CONFIG_%s: processes that use this cannot be checkpointed" % (
             node.get("kernel"),

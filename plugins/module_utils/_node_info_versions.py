@@ -158,9 +158,7 @@ def open_weaknesses(engine: str, version: t.Optional[Version], restore_wanted: b
     """What stands against running this version: opting in accepts what restoring itself is, and without it that counts
     only where the version restores unasked."""
     unasked = engine_restores(engine, version) == ALWAYS
-    return [
-        cve for cve in cves(engine, version, True) if not cve.only_if_restore or (unasked and not restore_wanted)
-    ]
+    return [cve for cve in cves(engine, version, True) if not cve.only_if_restore or (unasked and not restore_wanted)]
 
 
 def text(version: t.Optional[Version]) -> t.Optional[str]:

@@ -156,7 +156,9 @@ def _newest_list() -> float:
     """When apt's lists were read last; 0 when they never were."""
     try:
         with os.scandir(LISTS) as entries:
-            return max((entry.stat().st_mtime for entry in entries if entry.is_file() and entry.name != "lock"), default=0.0)
+            return max(
+                (entry.stat().st_mtime for entry in entries if entry.is_file() and entry.name != "lock"), default=0.0
+            )
     except OSError:
         return 0.0
 

@@ -19,7 +19,8 @@ description:
     space,
     and names known weaknesses of the versions that it finds.
   - Needs nothing installed. What is missing is part of the answer.
-  - When a credential for the kubelet is given, the kubelet is asked for the configuration it runs with (C(/configz)). Otherwise its configuration
+  - When a credential for the kubelet is given, the kubelet is asked for the configuration it runs with (C(/configz)).
+    Otherwise its configuration
     file is looked at.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
@@ -27,7 +28,9 @@ extends_documentation_fragment:
   - container_checkpoint.kubernetes._kubelet
 attributes:
   action_group:
-    description: Use C(group/container_checkpoint.kubernetes.kubelet) in C(module_defaults) to set defaults for what concerns the kubelet.
+    description: >-
+      Use C(group/container_checkpoint.kubernetes.kubelet) in C(module_defaults) to set defaults for what concerns
+      the kubelet.
     support: full
     membership:
       - container_checkpoint.kubernetes.kubelet
@@ -54,7 +57,8 @@ options:
   subset:
     description:
       - The parts of the node to look at. The verdict rests on these only.
-      - V(engine) is the container runtime and the OCI runtime, V(criu) CRIU and its helpers, V(kernel) the options that the kernel was built with,
+      - V(engine) is the container runtime and the OCI runtime, V(criu) CRIU and its helpers, V(kernel) the options
+        that the kernel was built with,
         V(kubelet) the kubelet and the free space, V(cpu) what the CPU can do.
     type: list
     elements: str

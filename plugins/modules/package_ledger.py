@@ -15,7 +15,8 @@ description:
   - Adds package repositories, refreshes the lists when they are old, and installs packages, in one step.
   - Keeps the names of the packages that were new, dependencies included, and of the files that it wrote in
     C(/var/lib/container-checkpoint/roles/NAME.json). With O(state=absent) exactly those go again; what another package has come to need stays.
-  - Calls C(apt-get) and C(dnf) themselves, so it works with any Python on the node, also where their Python bindings belong to another one (EL 8).
+  - Calls C(apt-get) and C(dnf) themselves, so it works with any Python on the node, also where their Python bindings
+    belong to another one (EL 8).
   - When everything is there already, no package manager is started.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
@@ -23,7 +24,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - What a repository offers that is not configured yet cannot be known; the packages asked for are then predicted as new.
+      - What a repository offers that is not configured yet cannot be known; the packages asked for are then predicted
+        as new.
   diff_mode:
     support: none
   idempotent:
@@ -36,7 +38,8 @@ options:
   state:
     description:
       - V(present) writes the repositories and installs.
-      - V(query) writes the repositories, refreshes the lists, and tells which versions of O(packages) are there and would be installed.
+      - V(query) writes the repositories, refreshes the lists, and tells which versions of O(packages) are there and
+        would be installed.
       - V(absent) takes away what earlier runs added under this name.
     type: str
     default: present
@@ -152,12 +155,16 @@ kept:
   elements: str
   sample: [iptables]
 candidates:
-  description: For each of O(packages) the version that is there and the version that an installation would take; V(null) for none.
+  description: >-
+    For each of O(packages) the version that is there and the version that an installation would take; V(null) for
+    none.
   returned: when O(state) is V(query)
   type: dict
   sample: {containerd: {installed: null, candidate: 2.1.9~ds1-1}}
 pending:
-  description: In check mode, whether a repository or file is not there yet, so that RV(candidates) and RV(added) cannot be complete.
+  description: >-
+    In check mode, whether a repository or file is not there yet, so that RV(candidates) and RV(added) cannot be
+    complete.
   returned: when O(state) is not V(absent)
   type: bool
   sample: false
@@ -176,11 +183,24 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _packages_apt as apt
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _packages_dnf as dnf
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, TransportError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import remove_if_there, write_atomic
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
+    CheckpointError,
+    TransportError,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import (
+    remove_if_there,
+    write_atomic,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._package_ledger import Family, Keeper, Node
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._packages import check_checksum, parse_specs
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._package_ledger import (
+    Family,
+    Keeper,
+    Node,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._packages import (
+    check_checksum,
+    parse_specs,
+)
 
 _BLOCK = 1024 * 1024
 
@@ -225,13 +245,16 @@ def download(url: str, path: str, checksum: str) -> str:
     found = hashlib.sha256()
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        with open_url(url, timeout=60, http_agent="ansible-container-checkpoint") as answer, open(partial, "wb") as stream:
+        with open_url(url, timeout=60, http_agent="ansible-container-checkpoint") as answer, open(
+            partial, "wb"
+        ) as stream:
             while block := answer.read(_BLOCK):
                 found.update(block)
                 stream.write(block)
         if checksum and "sha256:" + found.hexdigest() != check_checksum(checksum):
             raise CheckpointError(
-                "%s has the digest sha256:%s, not %s: it is not what was meant, and was thrown away" % (url, found.hexdigest(), checksum)
+                "%s has the digest sha256:%s, not %s: it is not what was meant, and was thrown away"
+                % (url, found.hexdigest(), checksum)
             )
         os.chmod(partial, 0o644)
         os.rename(partial, path)
@@ -280,12 +303,18 @@ def main() -> None:
         environment = {"LC_ALL": "C", "LANG": "C", "DEBIAN_FRONTEND": "noninteractive"}
         return module.run_command(list(argv), environ_update=environment, handle_exceptions=True)
 
-    if module.get_bin_path("apt-get") and module.get_bin_path("dpkg-query") and not os.path.exists("/etc/redhat-release"):
+    if (
+        module.get_bin_path("apt-get")
+        and module.get_bin_path("dpkg-query")
+        and not os.path.exists("/etc/redhat-release")
+    ):
         family = Family(apt.Apt(run), apt.SOURCES, apt.KEYRING, apt.render_repository)
     elif module.get_bin_path("dnf"):
         family = Family(dnf.Dnf(run, read_text), dnf.SOURCES, dnf.KEYRING, dnf.render_repository)
     else:
-        module.fail_json(msg="this node has neither apt-get nor dnf: this collection installs packages with these two only")
+        module.fail_json(
+            msg="this node has neither apt-get nor dnf: this collection installs packages with these two only"
+        )
     partial: t.Dict[str, t.Any] = {}
     try:
         node = Node(read_text, write_text, remove_if_there, download, digest)

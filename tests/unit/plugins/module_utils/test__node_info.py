@@ -58,7 +58,9 @@ class Node:
         return answer
 
     def facts(self, configz=None, wanted=1 << 30, **more):
-        return Inspector(self.run, self.find, self.system).gather("/var/lib/kubelet/checkpoints", wanted, configz, **more)
+        return Inspector(self.run, self.find, self.system).gather(
+            "/var/lib/kubelet/checkpoints", wanted, configz, **more
+        )
 
     def judge(self, **options):
         return assess.assess(self.facts(**options))
@@ -260,7 +262,9 @@ def test_no_criu_configuration_at_all():
     assert "tcp-not-closed" in ids(Node(commands(), files).judge(), "info")
 
 
-KERNEL_CONFIG = "".join("CONFIG_%s=%s\n" % (name, "my"[i % 2]) for i, name in enumerate(kernel_reader.REQUIRED + kernel_reader.WANTED))
+KERNEL_CONFIG = "".join(
+    "CONFIG_%s=%s\n" % (name, "my"[i % 2]) for i, name in enumerate(kernel_reader.REQUIRED + kernel_reader.WANTED)
+)
 
 
 def test_kernel_options_are_read_and_named_when_missing():
@@ -301,7 +305,9 @@ def test_a_part_can_be_looked_at_alone():
 
 
 def test_more_features_can_be_asked_for():
-    table = commands(**{"criu check --feature network_lock_nftables": (1, "network_lock_nftables is not supported", "")})
+    table = commands(
+        **{"criu check --feature network_lock_nftables": (1, "network_lock_nftables is not supported", "")}
+    )
     result = assess.assess(Node(table, FILES).facts(features=["network_lock_nftables"]))
     assert "network_lock_nftables" in reason(result, "criu-lacks-feature")["text"]
     assert result["verdict"]["checkpoint"] == "risky"
@@ -337,7 +343,12 @@ CPUINFO = "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon\nflags\
 
 def test_what_the_cpu_can_do():
     facts = Node(commands(), dict(FILES, **{"/proc/cpuinfo": CPUINFO})).facts()
-    assert facts["cpu"] == {"vendor": "GenuineIntel", "model": "Xeon", "flags": ["avx", "avx2", "sse"], "criu_image": None}
+    assert facts["cpu"] == {
+        "vendor": "GenuineIntel",
+        "model": "Xeon",
+        "flags": ["avx", "avx2", "sse"],
+        "criu_image": None,
+    }
 
 
 def test_crius_own_description_of_the_cpu(tmp_path):
@@ -443,14 +454,11 @@ def test_crun_with_everything_is_still_a_risk():
 
 # -- the restore handler ---------------------------------------------------------------------------------------------
 
-HANDLED = (
-    """BinaryName = ''
+HANDLED = """BinaryName = ''
         [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.restore]
           runtime_type = 'io.containerd.runc.v2'
           [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.restore.options]
-            BinaryName = '%s/runtime'"""
-    % _restore_handler.HANDLER_DIR
-)
+            BinaryName = '%s/runtime'""" % _restore_handler.HANDLER_DIR
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,8 @@ def test_what_stands_against_running_a_version(engine, version, restore, expecte
 
 
 @pytest.mark.parametrize(
-    "criu, below", [((3, 17, 1), (6, 13, 0)), ((4, 1, 0), (7, 1, 0)), ((4, 2, 0), (7, 1, 0)), ((4, 2, 1), None), (None, None)]
+    "criu, below",
+    [((3, 17, 1), (6, 13, 0)), ((4, 1, 0), (7, 1, 0)), ((4, 2, 0), (7, 1, 0)), ((4, 2, 1), None), (None, None)],
 )
 def test_the_upper_bound_of_kernels(criu, below):
     assert versions.kernel_below(criu) == below

@@ -11,7 +11,11 @@ import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _packages as packages
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _packages_apt as apt
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._package_ledger import Family, Keeper, Node
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._package_ledger import (
+    Family,
+    Keeper,
+    Node,
+)
 
 PATH = "/var/lib/container-checkpoint/roles/criu.json"
 SUM = "sha256:" + "a" * 64
@@ -70,7 +74,13 @@ class World:
 
     def keeper(self, check=False):
         family = Family(self, apt.SOURCES, apt.KEYRING, apt.render_repository)
-        node = Node(self.files.get, self.write, lambda path: self.files.pop(path, None) is not None, self.download, self.digests.get)
+        node = Node(
+            self.files.get,
+            self.write,
+            lambda path: self.files.pop(path, None) is not None,
+            self.download,
+            self.digests.get,
+        )
         return Keeper("criu", family, node, check)
 
 

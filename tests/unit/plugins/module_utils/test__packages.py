@@ -127,7 +127,12 @@ def test_a_deb_says_what_it_is():
 
 
 @pytest.mark.parametrize(
-    "out, expected", [("criu:\n  Installed: (none)\n  Candidate: 4.2.1-1\n", "4.2.1-1"), ("x:\n  Candidate: (none)\n", None), ("", None)]
+    "out, expected",
+    [
+        ("criu:\n  Installed: (none)\n  Candidate: 4.2.1-1\n", "4.2.1-1"),
+        ("x:\n  Candidate: (none)\n", None),
+        ("", None),
+    ],
 )
 def test_apts_candidate(out, expected):
     assert apt.Apt(Tool(policy=(0, out, ""))).candidate("criu", "") == expected
@@ -196,7 +201,11 @@ def test_dnfs_candidate_and_removal():
 
 def test_a_dnf_repository_as_text():
     text = dnf.render_repository(REPOSITORY, "/etc/pki/rpm-gpg/RPM-GPG-KEY-crio")
-    assert "[crio]" in text and "baseurl=https://a/ https://b/" in text and "gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-crio" in text
+    assert (
+        "[crio]" in text
+        and "baseurl=https://a/ https://b/" in text
+        and "gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-crio" in text
+    )
     assert "gpgcheck=0" in dnf.render_repository(dict(REPOSITORY, trusted=True), None)
 
 
