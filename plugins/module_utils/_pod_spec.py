@@ -208,7 +208,7 @@ def _containers(
     missing = [str(name) for name in names if name not in wanted]
     if missing and not request.fresh_containers:
         raise RestoreError(
-            "no checkpoint image is given for the container(s) %s of pod %s: give one for each, or allow them to start "
+            "no checkpoint is given for the container(s) %s of pod %s: give one for each, or allow them to start "
             "afresh "
             "(fresh_containers: true)" % (", ".join(missing), source["metadata"]["name"])
         )

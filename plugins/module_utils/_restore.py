@@ -357,7 +357,8 @@ class Restorer:
         except CheckpointError as exc:
             events = []
             self._warnings.append("its events could not be read: %s" % exc.msg)
-        text = "\n".join([why] + [str(event["message"]) for event in events if event["type"] != "Normal"])
+        warned = [str(event["message"]) for event in events if event["type"] != "Normal"]
+        text = "\n".join([why] + warned)
         found = diagnose(text, engine=where.engine)
         cleaned, outcome = self._clean_up(metadata, label, ours)
         msg = "pod %s was not restored on %s: %s." % (label, where.label, why.rstrip("."))
@@ -365,6 +366,8 @@ class Restorer:
             msg += " That message does not say why. To find out: %s." % found[0]["remedy"]
         elif found:
             msg += " Likely cause: %s. Remedy: %s." % (found[0]["cause"], found[0]["remedy"])
+        if (not found or found[0]["kind"] == "wrapper") and warned and warned[-1] not in why:
+            msg += " Its last event says: %s." % warned[-1].rstrip(".")
         msg += " %s The source was not touched." % outcome
         details = dict(
             result, **_told(pod), events=events, diagnosis=found, cleaned_up=cleaned, changed=ours and not cleaned

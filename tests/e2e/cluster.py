@@ -59,7 +59,12 @@ class Cluster:
         role = playbook.rsplit(".", 1)[-1]
         report = self._work / ("report-%d.json" % self._runs)
         settings = self._work / ("settings-%d.json" % self._runs)
-        defaults = {role + "_report": str(report), "checkpoint_kubelet_token_file": str(self.state / "kubelet-token")}
+        defaults = {
+            role + "_report": str(report),
+            "checkpoint_kubelet_token_file": str(self.state / "kubelet-token"),
+            # Whether a node has the handler or not, what is not about it goes through images.
+            role + "_backend": "image",
+        }
         settings.write_text(json.dumps({**defaults, **variables}))
         argv = ["ansible-playbook", "--inventory", self.inventory, playbook, "--extra-vars", "@%s" % VARIABLES, "--extra-vars", "@%s" % settings]
         done = subprocess.run(argv + ["--check"] * check, capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT})

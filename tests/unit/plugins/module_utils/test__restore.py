@@ -196,7 +196,7 @@ def test_a_container_without_checkpoint():
     item = (Restored("a", IMAGE, ANNOTATIONS),)
     refused(
         Cluster(two, node()),
-        r"no checkpoint image is given for the container\(s\) b of pod two",
+        r"no checkpoint is given for the container\(s\) b of pod two",
         pod="two",
         containers=item,
     )

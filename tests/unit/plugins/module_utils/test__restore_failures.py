@@ -130,6 +130,14 @@ def test_events_of_other_pods_are_not_shown():
     assert error.details["events"] == []
 
 
+def test_what_only_the_events_say_is_said():
+    """A sandbox that cannot be made leaves no word in the Pod's status."""
+    event = {"involvedObject": {"uid": "new-uid"}, "type": "Warning", "reason": "FailedCreatePodSandBox"}
+    events = [dict(event, message="first"), dict(event, message="the runtime is ill."), dict(event, type="Normal", message="x")]
+    error = failed(Cluster(source(), node(), script=[{"phase": "Pending"}], events=events), wait_timeout=1)
+    assert "has not taken the pod up yet. Its last event says: the runtime is ill. It was deleted again." in error.msg
+
+
 def test_what_may_pass_by_itself_is_waited_for():
     transient = waiting("CreateContainerError", "failed to resolve image x during checkpoint import")
     result = run(Cluster(source(), node(), script=[transient, transient, RUNNING]))

@@ -73,7 +73,7 @@ def step(pods):
         try:
             if entry["metadata"].get("deletionTimestamp"):
                 pods.delete(name=name, namespace="default", body={"gracePeriodSeconds": 0})
-            elif not (entry.get("status") or {}).get("containerStatuses"):
+            elif entry["spec"].get("nodeName") and not (entry.get("status") or {}).get("containerStatuses"):
                 pods.status.patch(
                     body={"status": status_of(entry)},
                     name=name,
