@@ -91,3 +91,9 @@ def test_it_recovers(node):
     assert not node()[1]["passing"]
     node.program("criu", "#!/bin/sh\nexit 0\n")
     assert node()[1]["passing"]
+
+
+def test_a_file_of_the_handlers_own_is_missing(node, monkeypatch):
+    monkeypatch.setitem(sys.modules, "create", None)
+    status, answer, _text = node()
+    assert (status, answer["passing"]) == (1, False) and "the handler's own files are incomplete" in answer["why"]

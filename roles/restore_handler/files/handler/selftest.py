@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -38,6 +39,12 @@ def run(config: Settings, path: str = HANDLER_STATUS) -> int:
 
 def problem(config: Settings) -> str:
     """What stands against a restore on this node; empty if nothing does."""
+    try:
+        # What a restore needs of the handler's own files must be there before a container waits for it.
+        for part in ("create", "held"):
+            importlib.import_module(part)
+    except ImportError as exc:
+        return "the handler's own files are incomplete: %s" % exc
     status, out = _ask([config.runc, "features"])
     if status == 0:
         try:
