@@ -56,7 +56,8 @@ _CLEANUP_GRACE_SECONDS = 1
 @dataclasses.dataclass(frozen=True)
 class Order:
     """What C(pod_restore) was asked for. source: a Pod object that was kept; the live Pod when None. staged: the checkpoints
-    lie on the target for this Pod, which may start. In the request, None for placement and runtime_class means the usual."""
+    lie on the target for this Pod, which may start. In the request, None for placement and runtime_class means the usual.
+    """
 
     namespace: str
     pod: str
@@ -190,7 +191,9 @@ class Restorer:
 
     def _runtime_class(self, source: Object, where: Target) -> str:
         """The RuntimeClass under which the target's runtime calls the restore handler."""
-        name = check_subdomain(self._order.request.runtime_class or where.handler or handler.DEFAULT_RUNTIME_CLASS, "runtime_class")
+        name = check_subdomain(
+            self._order.request.runtime_class or where.handler or handler.DEFAULT_RUNTIME_CLASS, "runtime_class"
+        )
         other = source["spec"].get("runtimeClassName")
         if other and other != name:
             raise RestoreError(

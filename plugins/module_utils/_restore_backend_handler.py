@@ -40,7 +40,8 @@ def check(items: t.Sequence[Restored], target: Target) -> t.List[str]:
     """Refuse what this path cannot restore on that node; returns warnings."""
     if target.cordoned:
         raise RestoreError(
-            "the target node %s is cordoned, so the scheduler would never put the pod there: uncordon it first" % target.node
+            "the target node %s is cordoned, so the scheduler would never put the pod there: uncordon it first"
+            % target.node
         )
     for item in items:
         if item.archive_sha256 is not None and not _SHA256.fullmatch(item.archive_sha256):
@@ -50,7 +51,8 @@ def check(items: t.Sequence[Restored], target: Target) -> t.List[str]:
             raise InputError("the checkpoint image %s of container %s is not given by digest" % (item.image, item.name))
         if image is None and not item.archive_sha256:
             raise InputError(
-                "no checkpoint is given for container %s: give archive_sha256, or the checkpoint image by digest" % item.name
+                "no checkpoint is given for container %s: give archive_sha256, or the checkpoint image by digest"
+                % item.name
             )
         if not item.base_image:
             raise RestoreError(

@@ -114,9 +114,7 @@ def _compare_image(
         return []
     found = _DIGEST.search(recorded)
     known = (
-        [found.group(0)]
-        if found
-        else [match.group(0) for match in map(_DIGEST.search, digests_of(recorded)) if match]
+        [found.group(0)] if found else [match.group(0) for match in map(_DIGEST.search, digests_of(recorded)) if match]
     )
     if wanted.group(0) in known:
         return []
@@ -176,7 +174,9 @@ def _fresh(expected: Expected, restores: t.Iterable[Handled]) -> Reason:
         if one.container != expected.name:
             continue
         if one.outcome == "restored":
-            text += "; the restore handler restored it as container %s before, and it has ended since" % one.container_id
+            text += (
+                "; the restore handler restored it as container %s before, and it has ended since" % one.container_id
+            )
         elif one.reason:
             text += "; the restore handler says: %s" % one.reason
     return _reason("started-fresh", expected.name, text)

@@ -17,7 +17,11 @@ import typing as t
 import zlib
 from dataclasses import dataclass
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import PassThrough, Program, RunWithPipes
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import (
+    PassThrough,
+    Program,
+    RunWithPipes,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
     ArchiveError,
     InputError,
@@ -28,8 +32,16 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import open_regular
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer, Body
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import Descriptor, sha256_digest, single_layer
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry, Send, is_transient
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import (
+    Descriptor,
+    sha256_digest,
+    single_layer,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import (
+    Registry,
+    Send,
+    is_transient,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._stage_source import Feed, Sink
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -68,7 +80,9 @@ def look(store: Store, reference: ImageReference) -> CheckpointImage:
     if manifest is None:
         raise RegistryError("there is no image %s" % reference)
     if sha256_digest(manifest) != digest:
-        raise ArchiveError("the manifest of %s has the digest %s: it was changed" % (reference, sha256_digest(manifest)))
+        raise ArchiveError(
+            "the manifest of %s has the digest %s: it was changed" % (reference, sha256_digest(manifest))
+        )
     layer = single_layer(manifest)
     if layer is None or not _DIGEST.fullmatch(layer.digest):
         raise ArchiveError("%s is no checkpoint image: it does not have exactly one layer" % reference)
@@ -79,7 +93,9 @@ def look(store: Store, reference: ImageReference) -> CheckpointImage:
     suffix = layer.media_type.rpartition(".")[2].rpartition("+")[2]
     compression = {"gzip": "gzip", "zstd": "zstd", "tar": "none"}.get(suffix)
     if compression is None:
-        raise ArchiveError("the layer of %s has the media type %s, which is not known here" % (reference, layer.media_type[:100]))
+        raise ArchiveError(
+            "the layer of %s has the media type %s, which is not known here" % (reference, layer.media_type[:100])
+        )
     return CheckpointImage(str(reference), layer, compression, diff_ids[0].partition(":")[2])
 
 
@@ -109,7 +125,9 @@ def _config(store: Store, manifest: bytes, reference: ImageReference) -> t.Dict[
     return config
 
 
-def feed_from(store: Store, image: CheckpointImage, find: t.Callable[[str], t.Optional[str]], run: RunWithPipes) -> Feed:
+def feed_from(
+    store: Store, image: CheckpointImage, find: t.Callable[[str], t.Optional[str]], run: RunWithPipes
+) -> Feed:
     """The archive in the image's layer. find and run: for the program zstd, where the layer needs it."""
 
     def feed(sinks: t.Sequence[Sink]) -> None:
@@ -136,7 +154,9 @@ def feed_from(store: Store, image: CheckpointImage, find: t.Callable[[str], t.Op
             raise
         decoder.close()
         if "sha256:" + digest.hexdigest() != image.layer.digest:
-            raise ArchiveError("the layer of %s does not have the digest %s: it was changed" % (image.reference, image.layer.digest))
+            raise ArchiveError(
+                "the layer of %s does not have the digest %s: it was changed" % (image.reference, image.layer.digest)
+            )
 
     return feed
 
@@ -148,7 +168,9 @@ def _decoder(image: CheckpointImage, sink: Sink, find: t.Callable[[str], t.Optio
         return _Gunzip(sink)
     program = find("zstd")
     if program is None:
-        raise RuntimeToolError("the layer of %s is compressed with zstd, which is not installed here: install zstd" % image.reference)
+        raise RuntimeToolError(
+            "the layer of %s is compressed with zstd, which is not installed here: install zstd" % image.reference
+        )
     return Program(sink, [program, "-q", "-d", "-c", "--memory=64MB"], run, "zstd")
 
 
@@ -204,7 +226,9 @@ class LayoutStore:
         try:
             stream = self._blob(digest)
         except OSError as exc:
-            raise ArchiveError("blob %s of the image layout %s: %s" % (digest[:19], self._path, exc.strerror or exc)) from None
+            raise ArchiveError(
+                "blob %s of the image layout %s: %s" % (digest[:19], self._path, exc.strerror or exc)
+            ) from None
         with stream:
             while True:
                 block = stream.read(_BLOCK)

@@ -54,7 +54,9 @@ def source(handled, checkpoint):
 
 def left_on_node2(cluster):
     """What of staged memory and of archives on their way is there."""
-    script = "cd %s; ls -d staged/* claimed/* failed/* incoming/* ../arriving/* 2>/dev/null; find . -name '*.img'" % STAGING
+    script = (
+        "cd %s; ls -d staged/* claimed/* failed/* incoming/* ../arriving/* 2>/dev/null; find . -name '*.img'" % STAGING
+    )
     return cluster.on("node2", script + "; true").split()
 
 
@@ -66,7 +68,11 @@ def restore(cluster, **variables):
 def test_a_counter_survives_its_migration_without_a_registry(handled, counter):
     before = counter.ask()
     done = handled.play(
-        PLAYBOOKS + "migrate", migrate_pod="counter", target_node="node2", migrate_backend="auto", migrate_image_repository=""
+        PLAYBOOKS + "migrate",
+        migrate_pod="counter",
+        target_node="node2",
+        migrate_backend="auto",
+        migrate_image_repository="",
     )
     assert done.code == 0, done.output[-4000:]
     twin = Counter(handled, "counter-restored")
@@ -76,14 +82,21 @@ def test_a_counter_survives_its_migration_without_a_registry(handled, counter):
     assert handled.pod("counter") is None
 
     report = done.report
-    assert (report["backend"], report["verified"], report["source_removed"], report["images"]) == ("handler", True, True, [])
+    assert (report["backend"], report["verified"], report["source_removed"], report["images"]) == (
+        "handler",
+        True,
+        True,
+        [],
+    )
     assert [(one["name"], one["restored"], one["by"]) for one in report["containers"]] == [("counter", True, "handler")]
     record = json.loads(handled.on("node1", "cat '%s.record.json'" % report["archives"][0]))
     assert report["containers"][0]["archive_sha256"] == record["archive"]["sha256"]
     assert {"restore: open", "restore: unpack", "restore: wait"} <= set(report["stages"])
     # An ordinary pod: its own image by digest, and it may be restarted.
     spec = handled.pod("counter-restored")["spec"]
-    assert spec["containers"][0]["image"].startswith("base.lab:5001/counter@sha256:") and spec["restartPolicy"] == "Always"
+    assert (
+        spec["containers"][0]["image"].startswith("base.lab:5001/counter@sha256:") and spec["restartPolicy"] == "Always"
+    )
     assert spec["runtimeClassName"] == "container-checkpoint" and not spec.get("schedulingGates")
     assert left_on_node2(handled) == []
 
@@ -133,8 +146,13 @@ def nothing_came_of_it(cluster, done, *words):
 def test_an_archive_that_was_changed(handled, source):
     _counter, made = source
     there = "%s/changed.tar" % ARCHIVES
-    handled.on("node1", "cp '{0}' {1}; sed 's|\"name\": \"[^\"]*.tar\"|\"name\": \"changed.tar\"|' '{0}.record.json' > {1}.record.json; "
-               "printf x | dd of={1} bs=1 seek=$(( $(stat -c %s {1}) / 2 )) conv=notrunc status=none".format(made["path"], there))
+    handled.on(
+        "node1",
+        'cp \'{0}\' {1}; sed \'s|"name": "[^"]*.tar"|"name": "changed.tar"|\' \'{0}.record.json\' > {1}.record.json; '
+        "printf x | dd of={1} bs=1 seek=$(( $(stat -c %s {1}) / 2 )) conv=notrunc status=none".format(
+            made["path"], there
+        ),
+    )
     try:
         done = restore(handled, restore_archives=[there], restore_archive_host="node1")
     finally:
@@ -153,7 +171,9 @@ def test_privileges_above_the_pods(handled, source, tmp_path):
     _counter, made = source
     variables = with_source_file(handled, less_privileges, tmp_path)
     done = restore(handled, restore_archives=[made["path"]], restore_archive_host="node1", **variables)
-    nothing_came_of_it(handled, done, "the checkpoint holds more privileges than the pod asks for", "The new pod was deleted again")
+    nothing_came_of_it(
+        handled, done, "the checkpoint holds more privileges than the pod asks for", "The new pod was deleted again"
+    )
 
 
 def test_what_fails_on_the_node_is_told_with_its_words(handled, source, tmp_path):

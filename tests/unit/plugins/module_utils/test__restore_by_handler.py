@@ -233,7 +233,11 @@ def test_a_gate_that_cannot_be_removed():
     [
         ({"containers": (Restored("counter"),)}, "no checkpoint is given for container counter", InputError),
         ({"containers": (Restored("counter", archive_sha256="XY"),)}, "64 hexadecimal digits", InputError),
-        ({"containers": (Restored("counter", image="r/x:1"),)}, "r/x:1 of container counter is not given by", InputError),
+        (
+            {"containers": (Restored("counter", image="r/x:1"),)},
+            "r/x:1 of container counter is not given by",
+            InputError,
+        ),
         (
             {"containers": (Restored("counter", archive_sha256=SHA, base_image="r/x:1"),)},
             "base_image r/x:1 of container counter is not given by digest",
@@ -314,20 +318,28 @@ def test_auto_does_not_guess_that_the_handler_is_there():
 def test_asked_for_by_name_an_unknown_handler_is_a_warning():
     here = cluster()
     result = run(here, **asked(node_info=None))
-    assert result["warnings"] == ["whether node2 can restore is not known: nobody asked that node for its restore handler"]
+    assert result["warnings"] == [
+        "whether node2 can restore is not known: nobody asked that node for its restore handler"
+    ]
     assert made(here)["spec"]["runtimeClassName"] == "container-checkpoint"
 
 
 @pytest.mark.parametrize("made_by", ["containerd", "crio"])
 def test_the_handler_takes_what_the_image_back_end_refuses(made_by):
     """A checkpoint of one engine on a node of the other."""
-    target_engine, runtime = ("cri-o", "cri-o://1.36.3") if made_by == "containerd" else ("containerd", "containerd://2.1.9")
+    target_engine, runtime = (
+        ("cri-o", "cri-o://1.36.3") if made_by == "containerd" else ("containerd", "containerd://2.1.9")
+    )
     notes = dict(ANNOTATIONS, **{"org.criu.checkpoint.engine.name": {"crio": "cri-o"}.get(made_by, made_by)})
     items = (Restored("counter", IMAGE, notes),)
     kept = fixture(made_by, "pod-counter.json")
     given = info(image=True, engine=target_engine, version="1")
     refused(
-        cluster(kept, runtime=runtime), "only be restored by the engine", backend="image", containers=items, node_info=given
+        cluster(kept, runtime=runtime),
+        "only be restored by the engine",
+        backend="image",
+        containers=items,
+        node_info=given,
     )
     here = cluster(kept, runtime=runtime)
     assert run(here, backend="handler", containers=items, node_info=given)["gated"] is True

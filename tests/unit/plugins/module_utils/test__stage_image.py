@@ -27,7 +27,10 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._i
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_auth import Credentials
-from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import fixture, fixture_bytes
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import (
+    fixture,
+    fixture_bytes,
+)
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.registry import FakeRegistry
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.shelf import pipes
 
@@ -45,7 +48,9 @@ def store(fake, **more):
 
 def push(target, compression="none"):
     """Make a real checkpoint image; its reference."""
-    job = ImageJob(ImageRequest(src=fixture("containerd-counter-counter"), compression=compression), target, shutil.which, pipes)
+    job = ImageJob(
+        ImageRequest(src=fixture("containerd-counter-counter"), compression=compression), target, shutil.which, pipes
+    )
     job.make()
     return ImageReference.parse("registry.example/team/app@" + job.progress["digest"])
 
@@ -81,7 +86,9 @@ def test_and_is_staged(fake, tmp_path, monkeypatch):
     monkeypatch.setattr(_stage_build.platform, "machine", lambda: "x86_64")
     here = store(fake)
     image = _stage_image.look(here, pushed(fake, "gzip"))
-    order = _stage_build.Order("default", "counter", "counter", image.archive_sha256, pod_uid="u", image=image.reference)
+    order = _stage_build.Order(
+        "default", "counter", "counter", image.archive_sha256, pod_uid="u", image=image.reference
+    )
     _stage_build.rehearse(order, _stage_image.feed_from(here, image, shutil.which, pipes))
     assert not (tmp_path / "restore").exists()
     _stage_build.stage(str(tmp_path / "restore"), order, _stage_image.feed_from(here, image, shutil.which, pipes))
@@ -234,17 +241,22 @@ def test_a_layer_that_was_changed(fake, what):
         read(here, image)
 
 
-@pytest.mark.parametrize("content, words", [
-    (gzip.compress(ARCHIVE)[:-20], "truncated"),
-    (b"\x1f\x8b" + b"\0" * 100, "damaged"),
-    (gzip.compress(ARCHIVE) + b"more", "something behind"),
-])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (gzip.compress(ARCHIVE)[:-20], "truncated"),
+        (b"\x1f\x8b" + b"\0" * 100, "damaged"),
+        (gzip.compress(ARCHIVE) + b"more", "something behind"),
+    ],
+)
 def test_damaged_gzip(fake, content, words):
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
 
     def change(manifest, registry):
         registry.blobs[digest] = content
-        manifest["layers"][0].update(digest=digest, size=len(content), mediaType=manifest["layers"][0]["mediaType"] + "+gzip")
+        manifest["layers"][0].update(
+            digest=digest, size=len(content), mediaType=manifest["layers"][0]["mediaType"] + "+gzip"
+        )
 
     here = store(fake)
     image = _stage_image.look(here, changed(fake, change))

@@ -220,16 +220,28 @@ def test_what_the_handler_restored_is_proven():
     result = ask(here, staged=staged, pod_uid=UID["containerd"], containers=expected)
     assert (result["verified"], result["reasons"]) == (True, [])
     found = result["containers"][0]
-    assert (found["restored"], found["by"], found["archive_sha256"], found["checkpointed_at"]) == (True, "handler", SHA, WHEN)
+    assert (found["restored"], found["by"], found["archive_sha256"], found["checkpointed_at"]) == (
+        True,
+        "handler",
+        SHA,
+        WHEN,
+    )
     assert [(one["container"], one["outcome"]) for one in result["handler"]] == [("py-d", "restored")]
 
 
 def test_staged_out_of_the_expected_image():
     here, staged = by_handler(image=IMAGE)
-    assert ask(here, staged=staged, containers=[{"name": "py-d", "image": IMAGE}])["containers"][0]["checkpoint_image"] == IMAGE
+    assert (
+        ask(here, staged=staged, containers=[{"name": "py-d", "image": IMAGE}])["containers"][0]["checkpoint_image"]
+        == IMAGE
+    )
     here, staged = by_handler(image="localhost:5000/direct/py@sha256:" + "9" * 64)
-    refused(here, "it was restored from localhost:5000/direct/py@sha256:9+, not from", staged=staged,
-            containers=[{"name": "py-d", "image": IMAGE}])
+    refused(
+        here,
+        "it was restored from localhost:5000/direct/py@sha256:9+, not from",
+        staged=staged,
+        containers=[{"name": "py-d", "image": IMAGE}],
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,8 +266,12 @@ def test_an_entry_of_another_pod_proves_nothing(changes):
 
 def test_another_container_id_proves_nothing():
     pod = fresh()
-    refused(Node(pod), "restored it as container 5+ before, and it has ended since", staged=[entry("5" * 64, pid=pod.pid)])
-    refused(Node(pod), "the restore handler says: no images", staged=[entry("5" * 64, outcome="failed", reason="no images")])
+    refused(
+        Node(pod), "restored it as container 5+ before, and it has ended since", staged=[entry("5" * 64, pid=pod.pid)]
+    )
+    refused(
+        Node(pod), "the restore handler says: no images", staged=[entry("5" * 64, outcome="failed", reason="no images")]
+    )
     refused(Node(pod), "started afresh, not restored$", staged=[entry("", outcome="", status={})])
 
 
@@ -280,6 +296,8 @@ def test_the_archive_cannot_be_compared_where_the_runtime_restored():
 
 
 def test_why_the_handler_failed_can_be_asked_when_the_pod_is_gone():
-    result = ask(Node(), require=False, pod_uid=UID["containerd"], staged=[entry("5" * 64, outcome="failed", reason="no images")])
+    result = ask(
+        Node(), require=False, pod_uid=UID["containerd"], staged=[entry("5" * 64, outcome="failed", reason="no images")]
+    )
     assert result["verified"] is False
     assert [(one["outcome"], one["reason"]) for one in result["handler"]] == [("failed", "no images")]
