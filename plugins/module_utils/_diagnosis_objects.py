@@ -25,9 +25,9 @@ ROWS = (
         "unix-peer-elsewhere",
         DUMP,
         ("Unix socket … without peer",),
-        "a unix socket is connected to a process outside the pod (a host's socket that is mounted into the container)",
-        "let the program close that connection before; no option of CRIU helps across network namespaces",
-        "sk-unix.c; workload unix-outside",
+        "a unix socket is connected to a process in the network namespace of another pod",
+        "let the program close that connection before; no option of CRIU helps across pods",
+        "sk-unix.c",
     ),
     Row(
         "unix-unreachable-peer",
@@ -114,6 +114,14 @@ ROWS = (
         since="kernel 6.7",
     ),
     Row(
+        "unknown-mapping",
+        DUMP,
+        ("Unknown shit",),
+        "the program has memory of a kind that CRIU does not know (secret memory, a device)",
+        "switch off in the program what needs it",
+        "proc_parse.c; workload secretmem",
+    ),
+    Row(
         "link-remap",
         DUMP,
         ("Can't create link remap for",),
@@ -183,10 +191,18 @@ ROWS = (
     Row(
         "nested-namespace",
         DUMP,
-        ("Can't dump nested …namespace",),
+        ("Can't dump nested …namespace", "Unable to dump more than one netns"),
         "a process of the container has a namespace of its own (a container or sandbox inside the container)",
         "not possible with such programs",
         "namespaces.c; workloads nested-*",
+    ),
+    Row(
+        "traced",
+        DUMP,
+        ("Unable to interrupt task: … (Operation not permitted)",),
+        "a process of the container is traced by a debugger or strace, and CRIU must trace it itself",
+        "detach the tracer",
+        "compel infect.c; workload traced",
     ),
     Row(
         "thread-stopped",
@@ -231,6 +247,23 @@ ROWS = (
         "the container's first process has changed its root directory",
         "not possible with this program",
         "mount.c",
+    ),
+    Row(
+        "link-remap-lost",
+        RESTORE,
+        ("Can't link …link_remap.",),
+        "a file that had been deleted and existed under another name was saved under a temporary name, which the"
+        " archive lacks",
+        "restart the program before the next checkpoint",
+        "workload deleted-linked-remap",
+    ),
+    Row(
+        "unix-external-gone",
+        RESTORE,
+        ("unix: Can't connect",),
+        "a unix socket was connected to a process outside the container, which is not there any more",
+        "let the other side run first, with the same socket; or close the connection before the checkpoint",
+        "workload unix-neighbour-dgram-remap",
     ),
     Row(
         "mount-unmountable",

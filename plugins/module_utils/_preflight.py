@@ -178,6 +178,8 @@ class Preflight:
         host = self._host
         if options_path is not None:
             host = replace(host, criu_options=parse.criu_options(self._around.read(options_path) or ""))
+        # Where both versions are mounted, the first process of the node may be in the other one.
+        host = replace(host, cgroup_version=self._reader.cgroup_version(init) if mounts else host.cgroup_version)
         upper = self._reader.upper_directory(init) if mounts else None
         return Snapshot(
             namespace=target.namespace,

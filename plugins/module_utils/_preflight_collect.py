@@ -46,6 +46,7 @@ class ProcReader:
     def __init__(self, root: str = "/proc") -> None:
         self._root = root
         self._networks: t.Dict[int, Network] = {}
+        self._host_unix: t.Optional[t.Dict[int, UnixSocket]] = None
 
     # -- plumbing ---------------------------------------------------------------------------------------------------
 
@@ -233,11 +234,21 @@ class ProcReader:
         netlink = parse.netlink_sockets(self._text(pid, "net", "netlink"))
         return Network(
             inet=inet,
-            unix={entry.inode: entry for entry in known},
+            unix=self._with_peers({entry.inode: entry for entry in known}),
             netlink={entry.inode: entry for entry in netlink},
             addresses=parse.local_addresses(self._text(pid, "net", "fib_trie"), self._text(pid, "net", "if_inet6")),
             unix_peers=asked is not None,
         )
+
+    def _with_peers(self, known: t.Dict[int, UnixSocket]) -> t.Dict[int, UnixSocket]:
+        """The same sockets, and those of the node itself that they are connected to; CRIU knows these, too."""
+        away = {entry.peer for entry in known.values() if entry.peer} - set(known)
+        if away and self._host_unix is None:
+            found = unix.unix_sockets(self._path(1, "ns", "net")) or []
+            self._host_unix = {entry.inode: entry for entry in found}
+        there = {inode: entry for inode, entry in (self._host_unix or {}).items() if inode in away}
+        there.update(known)
+        return there
 
     def sizes(self, process: Process) -> t.Dict[str, int]:
         """Path to size of the regular files that the process has open for writing, as they are now."""

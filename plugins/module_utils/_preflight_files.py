@@ -296,6 +296,19 @@ def _deleted(snapshot: Snapshot, path: str, size: int, links: int, evidence: t.D
                 **evidence,
             )
         ]
+    if links > 1:
+        return [
+            reason(
+                "link-remap-lost",
+                ERROR,
+                (RESTORE,),
+                "%s was deleted while it is open, and exists under another name: CRIU gives it a temporary name, which"
+                " no runtime takes along" % path,
+                "restart the program",
+                error="Can't link",
+                **evidence,
+            )
+        ]
     limit = parse.size(snapshot.host.criu_options.get("ghost-limit", ""), GHOST_LIMIT)
     if size > limit:
         return [

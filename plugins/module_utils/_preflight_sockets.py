@@ -326,7 +326,7 @@ def _external(snapshot: Snapshot, sock: UnixSocket, peer: UnixSocket, evidence: 
     elif not peer.name:
         error, option = "Can't dump name-less external socket", None
     elif snapshot.option("ext-unix-sk"):
-        return []
+        return [_external_gone(peer, evidence)]
     else:
         error, option = "External socket is used. Consider using --ext-unix-sk", "ext-unix-sk"
     remedy = (
@@ -339,7 +339,7 @@ def _external(snapshot: Snapshot, sock: UnixSocket, peer: UnixSocket, evidence: 
             "unix-external",
             ERROR,
             (CHECKPOINT,),
-            "a unix %s socket is connected to a process of another container%s"
+            "a unix %s socket is connected to a process outside the container%s"
             % (sock.kind, " (%s)" % peer.name if peer.name else ""),
             remedy,
             error=error,
@@ -348,6 +348,20 @@ def _external(snapshot: Snapshot, sock: UnixSocket, peer: UnixSocket, evidence: 
             **evidence,
         )
     ]
+
+
+def _external_gone(peer: UnixSocket, evidence: t.Dict[str, t.Any]) -> Reason:
+    return reason(
+        "unix-external-gone",
+        ERROR,
+        (RESTORE,),
+        "a unix socket sends to another container of the pod (%s), which is not there when this one is restored"
+        % peer.name,
+        "close that connection before, or see that the other side runs first and has the same socket",
+        error="Can't connect",
+        name=peer.name,
+        **evidence,
+    )
 
 
 def _waiting(

@@ -25,8 +25,8 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._p
 _SYS_RESOURCE = 1 << 24
 _STRICT = 1
 # Namespaces that a process of the container may have for itself.
-_NESTABLE = ("mnt", "net", "cgroup")
-_NAMES = {"pid": "process", "ipc": "IPC", "uts": "host name", "user": "user", "time": "time"}
+_NESTABLE = ("mnt", "cgroup")
+_NAMES = {"net": "network", "pid": "process", "ipc": "IPC", "uts": "host name", "user": "user", "time": "time"}
 
 
 def check(snapshot: Snapshot) -> t.List[Reason]:
@@ -46,7 +46,12 @@ def check(snapshot: Snapshot) -> t.List[Reason]:
         ]
     found: t.List[Reason] = []
     for process in snapshot.tree:
-        found += _state(process) + _traced(process, snapshot) + _identity(process, snapshot) + _nested(process, first)
+        found += (
+            _state(process, snapshot)
+            + _traced(process, snapshot)
+            + _identity(process, snapshot)
+            + _nested(process, first)
+        )
     found += _sessions(snapshot) + _shared_namespaces(snapshot, first) + _security(snapshot)
     return _once(found)
 
@@ -67,7 +72,7 @@ def _who(process: Process) -> str:
     return "process %d (%s)" % (process.pid, process.comm)
 
 
-def _state(process: Process) -> t.List[Reason]:
+def _state(process: Process, snapshot: Snapshot) -> t.List[Reason]:
     evidence = {"pid": process.pid, "path": process.comm}
     zombies = [state for state in process.thread_states if state in "ZX"]
     if process.state == "Z" and process.threads > 1 or (zombies and process.threads > 1):
@@ -92,6 +97,19 @@ def _state(process: Process) -> t.List[Reason]:
                 "%s: some of its threads are stopped and others not" % _who(process),
                 "let it go on (SIGCONT), or detach the debugger",
                 error="Individually stopped threads not supported",
+                **evidence,
+            )
+        ]
+    if process.state == "T" and not process.tracer and snapshot.host.cgroup_version == 1:
+        return [
+            reason(
+                "stopped-process",
+                ERROR,
+                (CHECKPOINT,),
+                "%s is stopped (SIGSTOP), and with cgroup version 1 CRIU waits for it until the time-out"
+                % _who(process),
+                "let it go on (SIGCONT), or end it; afterwards look whether the container was left paused",
+                error="context deadline exceeded",
                 **evidence,
             )
         ]

@@ -45,8 +45,8 @@ def _one(feature: str, expect: str = "", **how: t.Any) -> Workload:
 
 
 HARMLESS = (
-    "heap threads children zombie stopped_child eventfds memfd_sealed epoll timers fifo pipe_data shared_memory"
-    " sysv_shm pidfd_child urandom open_file changed_image_file append_once chroot_child deleted_small deleted_sparse"
+    "heap threads children zombie eventfds memfd_sealed epoll timers fifo pipe_data shared_memory sysv_shm pidfd_child"
+    " urandom open_file replaced_file changed_image_file append_once chroot_child deleted_small deleted_sparse"
     " shm_deleted tcp_listen tcp_unconnected udp_any raw packet netlink socketpair socketpair_closed unix_listen"
     " unix_waiting host_path_file flock posix_lock ofd_lock deleted_3m tcp_established tcp_close_wait tcp_in_flight"
     " own_terminal"
@@ -54,10 +54,8 @@ HARMLESS = (
 HARMFUL = {
     "io_uring": "io-uring",
     "mptcp": "mptcp",
-    "alg": "socket-protocol",
     "deleted_120m": "ghost-file",
     "deleted_linked": "deleted-file-linked",
-    "replaced_file": "deleted-file-linked",
     "traced": "traced",
     "zombie_threads": "zombie-threads",
     "netlink_unread": "netlink-unread",
@@ -66,7 +64,7 @@ HARMFUL = {
     "tcp_listen_pod": "bound-to-pod-address",
     "udp_pod": "bound-to-pod-address",
     "udp_connected": "bound-to-pod-address",
-    "unix_outside": "unix-peer-elsewhere",
+    "unix_outside": "unix-external",
 }
 # What also goes wrong where CRIU has no configuration.
 HARMFUL_BARE = {
@@ -87,13 +85,14 @@ BY_HAND = (
     + [_one(name, expect, name=name.replace("_", "-") + "-bare", config=BARE) for name, expect in HARMFUL_BARE.items()]
     + [
         _one("heap512", slow=True),
+        _one("stopped_child", "stopped-process", slow=True),
         _one("tcp_outside"),
         _one("tcp_outside", "tcp-established", name="tcp-outside-bare", config=BARE),
         _one("tcp_syn_sent"),
         _one("lease"),
         _one("deleted_of_image", "deleted-file-linked"),
         _one("deleted_of_image", name="deleted-of-image-remap", config=REMAP),
-        _one("deleted_linked", name="deleted-linked-remap", config=REMAP),
+        _one("deleted_linked", "link-remap-lost", name="deleted-linked-remap", config=REMAP),
         _one("deleted_mapping"),
         _one("deleted_mapping", "ghost-file", name="deleted-mapping-bare", config=BARE),
         _one("deleted_directory"),
@@ -110,11 +109,12 @@ BY_HAND = (
         _one("device_fuse", "device", device="/dev/fuse"),
         _one("bpf_map", "bpf-map", privileged=True),
         _one("sctp", "socket-protocol"),
+        _one("alg", "socket-protocol"),
         _one("vsock", "socket-protocol"),
         _one("nested_uts", "nested-namespace", privileged=True),
         _one("nested_user", "nested-namespace", privileged=True),
         _one("nested_pid", "nested-namespace", privileged=True),
-        _one("nested_net", privileged=True),
+        _one("nested_net", "nested-namespace", privileged=True),
         _one("nested_mnt", privileged=True),
         _one("drop_root", "rlimit-denied"),
         _one("plain", "rlimit-denied", name="not-root", user=1000),
@@ -128,15 +128,21 @@ BY_HAND = (
         _one("plain", "mount-propagation", name="propagation", propagation="HOST_TO_CONTAINER"),
         _one("plain", "exec-session", name="exec", outside="exec"),
         _one("plain", "exec-terminal", name="exec-terminal", outside="exec_tty"),
-        _one("plain", "traced", name="traced-from-outside", outside="trace"),
+        _one("plain", "traced", name="traced-from-outside", outside="trace", slow=True),
         _one("unix_neighbour", "unix-external", outside="neighbour"),
         _one("unix_neighbour_dgram", "unix-external", outside="neighbour"),
-        _one("unix_neighbour_dgram", name="unix-neighbour-dgram-remap", config=REMAP, outside="neighbour"),
+        _one(
+            "unix_neighbour_dgram",
+            "unix-external-gone",
+            name="unix-neighbour-dgram-remap",
+            config=REMAP,
+            outside="neighbour",
+        ),
     ]
 )
 # Cheap, and one of every kind: what the gate runs.
 SHORT = frozenset(
-    "plain heap children epoll deleted-small tcp-established unix-listen host-path-file own-terminal io-uring mptcp alg"
+    "plain heap children epoll deleted-small tcp-established unix-listen host-path-file own-terminal io-uring mptcp"
     " deleted-120m replaced-file traced zombie-threads empty-dir-file tcp-listen-pod unix-outside tcp-established-bare"
     " flock-bare terminal shared-pid exec unix-neighbour inotify-image growing".split()
 )

@@ -56,6 +56,8 @@ class Bench:
 
     def __init__(self, lab: str, name: str = "node1") -> None:
         self.node = Node(lab, name)
+        # A checkpoint that hangs shows it soon enough.
+        self.node.cri.timeout = 40.0
         self.lab = lab
         self.base_conf = self.node.run("cat %s 2>/dev/null || true" % CONF)
         self._conf = self.base_conf
@@ -228,12 +230,15 @@ class Bench:
     def remove(self, running: Running) -> None:
         """The pod and what it had on the node."""
         if running.workload.outside in ("exec_tty", "trace"):
-            self.node.run("systemctl stop workloads-exec workloads-trace 2>/dev/null", check=False)
+            self.node.run("systemctl kill -s KILL workloads-exec workloads-trace 2>/dev/null", check=False)
         self._remove_pod(running.pod)
 
     def _remove_pod(self, pod: Pod) -> None:
         try:
             self.node.remove_pod(pod)
+        except Exception as exc:
+            # The next one matters more than what is left of this one; close() tries again.
+            print("%s cannot be removed: %s" % (pod.name, str(exc)[:200]), file=sys.stderr)
         finally:
             self.node.run("rm -rf /var/lib/kubelet/pods/" + pod.uid, check=False)
 
@@ -260,7 +265,9 @@ class Bench:
         command = ["ansible-playbook", "-i", str(STATE / self.lab / "inventory.yml")]
         command += ["container_checkpoint.kubernetes.diagnose", "-e", json.dumps(given)]
         environment = dict(os.environ, ANSIBLE_NOCOLOR="1", ANSIBLE_HOST_KEY_CHECKING="false", ANSIBLE_PIPELINING="1")
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False, timeout=300)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False, timeout=300
+        )
         if done.returncode != 0:
             raise RuntimeError("the playbook diagnose failed: %s" % done.stdout.decode()[-3000:])
         return dict(json.loads(report.read_text())[0], output=done.stdout.decode())
@@ -272,6 +279,8 @@ class Bench:
         try:
             self.node.cri.checkpoint(running.container, path)
         except Exception as exc:
+            # containerd leaves a container paused when the deadline passed, and then it cannot even be removed.
+            self.node.run("ctr -n k8s.io tasks resume %s 2>/dev/null" % running.container, check=False)
             return Happened(False, str(exc), self._criu_log()), path
         return Happened(True), path
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make workloads on a node of a lab, ask pod_preflight, then let CRIU decide: prints predicted × happened.
 
-    run.py --lab NAME [--node NODE] [--part K/N] [--seed N] [--random COUNT] [--short] [--only NAME,...] [--report FILE] [--logs DIRECTORY]
+    run.py --lab NAME [--node NODE] [--part K/N] [--seed N] [--random COUNT] [--short] [--only NAME,...] [--report
+    FILE] [--logs DIRECTORY]
 
 Needs root, a provisioned lab, and ANSIBLE_COLLECTIONS_PATH with this collection. Exit status 1 unless the score is
 good enough.
@@ -46,11 +47,12 @@ def batches(workloads: t.Sequence[Workload]) -> t.Iterator[t.List[Workload]]:
             yield same[start : start + BATCH]
 
 
-def run_batch(bench: Bench, batch: t.Sequence[Workload], logs: t.Optional[pathlib.Path]) -> t.List[score.Outcome]:
+def run_batch(
+    bench: Bench, batch: t.Sequence[Workload], logs: t.Optional[pathlib.Path], outcomes: t.List[score.Outcome]
+) -> None:
     """Start them all, look once, then checkpoint and restore one after the other."""
     bench.configure(batch[0].config)
     running: t.List[Running] = []
-    outcomes = []
     try:
         for workload in batch:
             try:
@@ -67,10 +69,10 @@ def run_batch(bench: Bench, batch: t.Sequence[Workload], logs: t.Optional[pathli
         entries = {entry["container_id"]: entry for entry in bench.preflight()["containers"]}
         for one in running:
             outcomes.append(decide(bench, one, entries[one.container], logs))
+            print(score.row(outcomes[-1]), flush=True)
     finally:
         for one in running:
             bench.remove(one)
-    return outcomes
 
 
 def decide(bench: Bench, one: Running, entry: t.Dict[str, t.Any], logs: t.Optional[pathlib.Path]) -> score.Outcome:
@@ -116,7 +118,9 @@ def main(argv: t.Sequence[str]) -> int:
     bench = Bench(given.lab, given.node)
     try:
         for batch in batches(chosen):
-            outcomes += run_batch(bench, batch, given.logs)
+            run_batch(bench, batch, given.logs, outcomes)
+    except KeyboardInterrupt:
+        print("interrupted: what follows is not the whole")
     finally:
         bench.close()
     print("seed %d, %.0f s" % (given.seed, time.monotonic() - started))

@@ -105,17 +105,18 @@ def problems(outcomes: t.Sequence[Outcome]) -> t.List[str]:
     return found
 
 
+def row(outcome: Outcome) -> str:
+    """One line of the table."""
+    mark = "  <-- wrong" if (outcome.verdict, outcome.happened) in {("yes", FAILED), ("no", WORKED)} else ""
+    reasons = ",".join(outcome.as_dict()["reasons"]) or "-"
+    why = ",".join(outcome.diagnosed[:2]) or outcome.error[:100].replace("\n", " ")
+    return "%-26s %-9s %-9s %-28s %s%s" % (outcome.name, outcome.verdict, outcome.happened, reasons, why, mark)
+
+
 def report(outcomes: t.Sequence[Outcome]) -> str:
     """The tables, for people."""
     lines = ["%-26s %-9s %-9s %-28s %s" % ("workload", "predicted", "happened", "reasons", "diagnosed / error")]
-    for outcome in outcomes:
-        wrong = {("yes", FAILED), ("no", WORKED)}
-        mark = "  <-- wrong" if (outcome.verdict, outcome.happened) in wrong else ""
-        reasons = ",".join(outcome.as_dict()["reasons"]) or "-"
-        why = ",".join(outcome.diagnosed[:2]) or outcome.error[:100].replace("\n", " ")
-        lines.append(
-            "%-26s %-9s %-9s %-28s %s%s" % (outcome.name, outcome.verdict, outcome.happened, reasons, why, mark)
-        )
+    lines += [row(outcome) for outcome in outcomes]
     counts = table(outcomes)
     lines += ["", "%-10s %8s %8s %8s" % ("predicted", WORKED, FAILED, NOT_RUN)]
     lines += ["%-10s %8d %8d %8d" % (word, row[WORKED], row[FAILED], row[NOT_RUN]) for word, row in counts.items()]

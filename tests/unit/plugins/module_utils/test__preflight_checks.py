@@ -196,16 +196,17 @@ def test_a_unix_socket_to_another_network_namespace():
         ("stream", "@log", [], "no", None),
         ("stream", "@log", ["ext-unix-sk"], "no", None),
         ("dgram", "@log", [], "no", "ext-unix-sk"),
-        ("dgram", "@log", ["ext-unix-sk"], "yes", None),
+        ("dgram", "@log", ["ext-unix-sk"], "restore", None),
         ("dgram", "", ["ext-unix-sk"], "no", None),
     ],
 )
 def test_a_unix_socket_to_another_container(kind, name, options, verdict, option):
     network = unix(UnixSocket(7, kind, 1, 8), UnixSocket(8, kind, 1, 7, name))
     entry = judged(process(sock(7, "UNIX")), network=network, options=options)
-    assert entry["verdict"] == verdict
-    if verdict == "no":
-        assert one(entry, "unix-external")["criu_option"] == option
+    if verdict == "restore":
+        assert entry["verdicts"] == {"checkpoint": "yes", "restore": "no"} and ids(entry) == ["unix-external-gone"]
+    else:
+        assert entry["verdicts"]["checkpoint"] == verdict and one(entry, "unix-external")["criu_option"] == option
 
 
 def test_a_kernel_that_does_not_tell_peers_makes_it_risky():
@@ -269,6 +270,17 @@ def test_deleted_files_that_are_open(size, links, options, verdict):
     assert entry["verdict"] == verdict
     mapped = process(mappings=(Mapping("1-2", "/tmp/x (deleted)", size, links),))
     assert judged(mapped, host={"criu_options": options})["verdict"] == verdict
+
+
+def test_a_file_with_another_name_is_lost_at_the_restore():
+    entry = judged(process(file("/tmp/x (deleted)", size=10, links=2)), options=["link-remap"])
+    assert entry["verdicts"] == {"checkpoint": "yes", "restore": "no"} and ids(entry) == ["link-remap-lost"]
+
+
+def test_a_stopped_process_makes_criu_wait_with_cgroup_version_1():
+    child = process(pid=501, ppid=500, ns_pid=2, state="T")
+    assert ids(judged(process(), child, host={"cgroup_version": 1}), "error") == ["stopped-process"]
+    assert judged(process(), child, host={"cgroup_version": 2})["verdict"] == "yes"
 
 
 def test_the_limit_that_would_be_enough_is_named():
@@ -414,7 +426,7 @@ def test_who_is_not_root_needs_a_node_that_may_read_limits():
 def test_a_namespace_inside_the_container():
     child = process(pid=501, ppid=500, ns_pid=2, namespaces=dict(OWN, uts=77))
     assert ids(judged(process(), child), "error") == ["nested-namespace"]
-    assert judged(process(), process(pid=501, ppid=500, ns_pid=2, namespaces=dict(OWN, net=77)))["verdict"] == "yes"
+    assert judged(process(), process(pid=501, ppid=500, ns_pid=2, namespaces=dict(OWN, mnt=77)))["verdict"] == "yes"
 
 
 def test_what_joined_from_outside_is_not_part_of_the_checkpoint():
