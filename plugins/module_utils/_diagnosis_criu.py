@@ -310,7 +310,7 @@ ROWS = (
     Row(
         "pid-taken",
         RESTORE,
-        ("Pid … do not match expected",),
+        ("Pid … do not match expected", "Can't fork for …: File exists"),
         "a process number is already in use (shareProcessNamespace, hostPID)",
         "a process namespace of its own",
         _CRIU,

@@ -180,6 +180,7 @@ class Preflight:
             host = replace(host, criu_options=parse.criu_options(self._around.read(options_path) or ""))
         # Where both versions are mounted, the first process of the node may be in the other one.
         host = replace(host, cgroup_version=self._reader.cgroup_version(init) if mounts else host.cgroup_version)
+        watches = any(entry.watches for process in processes for entry in process.descriptors)
         upper = self._reader.upper_directory(init) if mounts else None
         return Snapshot(
             namespace=target.namespace,
@@ -197,6 +198,7 @@ class Preflight:
             memory_bytes=self._cgroups.memory(str(target.container_id)),
             rootfs_bytes=self._around.walk_size(upper)[1] if upper else None,
             log_bytes=self._log_bytes(state.get("logPath")),
+            findable=self._reader.findable(init, files.IRMAP) if watches and mounts else frozenset(),
             host=host,
         )
 

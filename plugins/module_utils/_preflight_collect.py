@@ -250,6 +250,24 @@ class ProcReader:
         there.update(known)
         return there
 
+    def findable(self, pid: int, directories: t.Sequence[str]) -> t.FrozenSet[int]:
+        """The inodes below these directories of a container, and of the directories themselves, as far as a short
+        walk comes."""
+        found: t.Set[int] = set()
+        pending = [self._path(pid, "root") + directory for directory in directories]
+        while pending and len(found) < _MAX_ENTRIES:
+            path = pending.pop()
+            try:
+                found.add(os.lstat(path).st_ino)
+                with os.scandir(path) as entries:
+                    for entry in entries:
+                        found.add(entry.inode())
+                        if entry.is_dir(follow_symlinks=False):
+                            pending.append(entry.path)
+            except OSError:
+                continue
+        return frozenset(found)
+
     def sizes(self, process: Process) -> t.Dict[str, int]:
         """Path to size of the regular files that the process has open for writing, as they are now."""
         found = {}

@@ -208,27 +208,20 @@ def _pidfd(snapshot: Snapshot, process: Process, entry: Descriptor) -> t.List[Re
 def _watches(snapshot: Snapshot, process: Process, entry: Descriptor) -> t.List[Reason]:
     """A watch is saved as a path. CRIU finds it through the file's handle, or in a few directories of its own."""
     kinds = {_device_number(mount.device): mount for mount in snapshot.mounts}
-    for device, _inode in entry.watches:
+    for device, inode in entry.watches:
         mount = kinds.get(device)
         if mount is None:
-            return [_watch_reason(ERROR, "on a file system that is not mounted in the container", process, entry)]
-        if mount.fstype == "overlay":
-            return [
-                _watch_reason(
-                    WARNING,
-                    "in the container's own file system, whose files CRIU finds again only in /etc, /var/log and few"
-                    " others",
-                    process,
-                    entry,
-                )
-            ]
+            return [_watch_reason("on a file system that is not mounted in the container", process, entry)]
+        if mount.fstype == "overlay" and inode not in snapshot.findable:
+            where = "in the container's own file system, outside of the few directories where CRIU can find them again"
+            return [_watch_reason(where, process, entry)]
     return []
 
 
-def _watch_reason(severity: str, where: str, process: Process, entry: Descriptor) -> Reason:
+def _watch_reason(where: str, process: Process, entry: Descriptor) -> Reason:
     return reason(
         "inotify",
-        severity,
+        ERROR,
         (CHECKPOINT,),
         "the program watches files (%s) %s" % (entry.target[len("anon_inode:") :].strip("[]"), where),
         "let the program poll instead of watch; 'irmap-scan-path PATH' and 'force-irmap' in /etc/criu/runc.conf may"

@@ -213,7 +213,11 @@ class Volume:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One container at one moment."""
+    """One container at one moment.
+
+    growing: paths of files that got larger while we looked. findable: inodes of the directories where CRIU looks for
+    watched files.
+    """
 
     namespace: str
     pod: str
@@ -231,6 +235,7 @@ class Snapshot:
     rootfs_bytes: t.Optional[int] = None
     log_bytes: int = 0
     growing: t.FrozenSet[str] = frozenset()
+    findable: t.FrozenSet[int] = frozenset()
     host: Host = Host()
 
     @property

@@ -373,13 +373,14 @@ def test_watches():
     overlay = Mount(1, 0, "0:64", "/", "/", "overlay")
     tmpfs = Mount(2, 1, "0:70", "/", "/dev/shm", "tmpfs")
 
-    def watching(device):
+    def watching(device, **changes):
         entry = Descriptor(5, "anon_inode:inotify", watches=((device, 5),))
-        return judged(process(entry), mounts=(overlay, tmpfs))
+        return judged(process(entry), mounts=(overlay, tmpfs), **changes)
 
     assert watching(70)["verdict"] == "yes"
-    assert ids(watching(64)) == ["inotify"]
-    assert watching(99)["verdict"] == "no"
+    assert ids(watching(64), "error") == ["inotify"]
+    assert watching(64, findable=frozenset({5}))["verdict"] == "yes"
+    assert ids(watching(99), "error") == ["inotify"]
 
 
 def test_a_namespace_that_is_not_its_own():

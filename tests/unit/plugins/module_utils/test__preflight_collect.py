@@ -141,3 +141,13 @@ def test_a_walk_ends_and_does_not_follow_links(tmp_path, monkeypatch):
     assert collect.walk_size(str(tmp_path / "missing")) == (None, None)
     monkeypatch.setattr(collect, "_MAX_ENTRIES", 1)
     assert collect.walk_size(str(tmp_path))[0] <= 3
+
+
+def test_where_criu_would_find_watched_files(tmp_path):
+    etc = tmp_path / "7" / "root" / "etc"
+    (etc / "deep").mkdir(parents=True)
+    (etc / "deep" / "file").write_text("x")
+    (tmp_path / "7" / "root" / "app").mkdir()
+    found = collect.ProcReader(str(tmp_path)).findable(7, ("/etc", "/var/log"))
+    assert {os.stat(str(etc)).st_ino, os.stat(str(etc / "deep" / "file")).st_ino} <= found
+    assert os.stat(str(tmp_path / "7" / "root" / "app")).st_ino not in found
