@@ -73,11 +73,22 @@ class ProcReader:
     def by_container(self, wanted: t.Container[str]) -> t.Dict[str, t.List[int]]:
         """Process numbers by container ID, in one walk over all processes."""
         found: t.Dict[str, t.List[int]] = {}
+        zombies: t.List[t.Tuple[int, int]] = []
         for name in self._list(""):
-            if name.isdigit():
-                container = parse.container_of(self._text(name, "cgroup"))
-                if container is not None and container in wanted:
-                    found.setdefault(container, []).append(int(name))
+            if not name.isdigit():
+                continue
+            container = parse.container_of(self._text(name, "cgroup"))
+            if container is not None and container in wanted:
+                found.setdefault(container, []).append(int(name))
+            elif container is None:
+                words = self._text(name, "stat").rpartition(")")[2].split()
+                if len(words) > 1 and words[0] == "Z":
+                    zombies.append((int(name), int(words[1])))
+        # With cgroup version 1 a process that has ended is in no cgroup any more; its parent tells where it was.
+        for pid, parent in zombies:
+            for pids in found.values():
+                if parent in pids:
+                    pids.append(pid)
         return found
 
     def cgroup_version(self, pid: int) -> int:

@@ -127,9 +127,12 @@ def test_who_belongs_to_which_container(tmp_path):
     ):
         (tmp_path / pid).mkdir()
         (tmp_path / pid / "cgroup").write_text(text)
+    (tmp_path / "10").mkdir()
+    (tmp_path / "10" / "cgroup").write_text("4:memory:/\n")
+    (tmp_path / "10" / "stat").write_text("10 (app) Z 7 7 7 0 -1\n")
     (tmp_path / "sys").mkdir()
     reader = collect.ProcReader(str(tmp_path))
-    assert reader.by_container({ID: None}) == {ID: [7]}
+    assert reader.by_container({ID: None}) == {ID: [7, 10]}
     assert reader.cgroup_version(7) == 2
 
 
