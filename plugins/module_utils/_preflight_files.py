@@ -32,6 +32,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._p
 GHOST_LIMIT = 1 << 20
 _ANONYMOUS = ("[eventfd]", "[eventpoll]", "inotify", "[fanotify]", "[signalfd]", "[timerfd]", "[pidfd]", "bpf-map")
 _PIDFD_SINCE = (4, 1, 0)
+_APPEND = 0o2000
 _MEM, _TTY, _TTYAUX, _MISC = 1, 4, 5, 10
 _MISC_KNOWN = {200: "tun", 235: "autofs"}
 _PTY = range(128, 144)
@@ -335,7 +336,7 @@ def _on_volume(snapshot: Snapshot, process: Process, entry: Descriptor) -> t.Lis
     volume = volume_of(snapshot, entry.path)
     if volume is None:
         if entry.path in snapshot.growing:
-            return [_growing(process, entry, "the container's own file system")]
+            return [_growing(INFO, process, entry, "the container's own file system")]
         return []
     evidence = dict(_evidence(process, entry), volume=volume.name)
     if stat.S_ISDIR(entry.mode or 0) and entry.path == volume.path.rstrip("/"):
@@ -345,7 +346,9 @@ def _on_volume(snapshot: Snapshot, process: Process, entry: Descriptor) -> t.Lis
     if volume.kind in _SAME_FOR_ALL:
         return []
     if entry.path in snapshot.growing:
-        return [_growing(process, entry, "volume %s" % volume.name)]
+        # CRIU does not compare the size of a file that is only appended to.
+        severity = INFO if entry.flags & _APPEND and entry.flags & 3 == 1 else WARNING
+        return [_growing(severity, process, entry, "volume %s" % volume.name)]
     if entry.writable and not volume.read_only:
         return [
             reason(
@@ -376,10 +379,10 @@ def _lost(volume: Volume, evidence: t.Dict[str, t.Any]) -> Reason:
     )
 
 
-def _growing(process: Process, entry: Descriptor, where: str) -> Reason:
+def _growing(severity: str, process: Process, entry: Descriptor, where: str) -> Reason:
     return reason(
         "file-growing",
-        WARNING,
+        severity,
         (RESTORE,),
         "%s on %s is being written to. Runtimes save files after the memory, and CRIU refuses a file of another size"
         % (entry.path, where),

@@ -227,7 +227,7 @@ def _propagation(volume: Volume, snapshot: Snapshot, evidence: t.Dict[str, t.Any
     return [
         reason(
             "mount-propagation",
-            WARNING,
+            INFO,
             (CHECKPOINT,),
             "%s gets mounts from the node (mountPropagation)" % volume.path,
             "mountPropagation: None, or 'enable-external-masters' in /etc/criu/runc.conf",

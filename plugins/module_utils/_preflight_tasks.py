@@ -212,11 +212,10 @@ def _sessions(snapshot: Snapshot) -> t.List[Reason]:
         found.append(
             reason(
                 "exec-terminal",
-                WARNING,
+                INFO,
                 (CHECKPOINT,),
                 "somebody is in the container with a terminal (%s)" % _who(terminal[0]),
                 "end such sessions; they are not part of the checkpoint",
-                error="Found dangling tty",
                 transient=True,
                 pid=terminal[0].pid,
             )
@@ -257,11 +256,12 @@ def _shared_namespaces(snapshot: Snapshot, first: Process) -> t.List[Reason]:
         found.append(
             reason(
                 "shared-pid-namespace",
-                ERROR,
-                (CHECKPOINT, RESTORE),
-                "the pod shares one process namespace among its containers (shareProcessNamespace)",
+                WARNING,
+                (RESTORE,),
+                "the pod shares one process namespace among its containers (shareProcessNamespace); in the new one the"
+                " same process numbers must be free",
                 "no shareProcessNamespace",
-                error="Can't dump a pid namespace without the process init",
+                error="Pid … do not match expected",
                 pid=first.pid,
             )
         )

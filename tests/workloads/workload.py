@@ -263,11 +263,15 @@ def deleted_directory():
     os.rmdir("/tmp/gone")
 
 
-def growing():
+def growing(path="/growing.log"):
     """A file that is written to all the time."""
-    stream = open("/var/growing.log" if os.path.isdir("/var") else "/growing.log", "w", buffering=1)
+    stream = open(path, "w", buffering=1)
     keep(stream)
     TICKS.append(lambda: stream.write("a line that makes the file larger\n"))
+
+
+def growing_volume():
+    growing(DATA + "/growing.log")
 
 
 def empty_dir_file():
