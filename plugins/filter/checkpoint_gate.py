@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
-  - The gate exists from Kubernetes 1.25 on, and is on by itself from 1.30 on. A kubelet does not start with a gate that it
-    does not know.
+  - The gate exists from Kubernetes 1.25 on, and is on by itself from 1.30 on. A kubelet does not start with a gate
+    that it does not know.
 options:
   _input:
     description:

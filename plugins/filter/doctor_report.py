@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
-  - Makes one report of the results of M(container_checkpoint.kubernetes.node_info) by node. A node that gave no answer is in it with the
-    reason, and so is a node that the cluster has and nobody asked.
+  - Makes one report of the results of M(container_checkpoint.kubernetes.node_info) by node. A node that gave no answer
+    is in it with the reason, and so is a node that the cluster has and nobody asked.
   - It serves the role P(container_checkpoint.kubernetes.doctor#role).
 options:
   _input:
@@ -59,7 +59,13 @@ SILENT = {"checkpoint": "unknown", "restore": "unknown"}
 
 
 def _silent(name: str, why: str, remedy: str) -> dict:
-    reason = {"id": "no-answer", "severity": "error", "affects": ["checkpoint", "restore"], "text": why, "remedy": remedy}
+    reason = {
+        "id": "no-answer",
+        "severity": "error",
+        "affects": ["checkpoint", "restore"],
+        "text": why,
+        "remedy": remedy,
+    }
     return {"node": name, "verdict": dict(SILENT), "restore_paths": [], "reasons": [reason], "facts": {}, "why": why}
 
 
@@ -81,16 +87,27 @@ def _one(name: str, answer: dict) -> dict:
 def _cluster_says(entry: dict, known: dict) -> None:
     """What the API server knows about a node that was asked."""
     info = ((known.get("status") or {}).get("nodeInfo")) or {}
-    ready = any(one.get("type") == "Ready" and one.get("status") == "True" for one in (known.get("status") or {}).get("conditions") or [])
+    ready = any(
+        one.get("type") == "Ready" and one.get("status") == "True"
+        for one in (known.get("status") or {}).get("conditions") or []
+    )
     entry["facts"].setdefault("kubelet_version", None)
-    entry["facts"]["kubelet_version"] = entry["facts"]["kubelet_version"] or (info.get("kubeletVersion") or "").lstrip("v") or None
+    entry["facts"]["kubelet_version"] = (
+        entry["facts"]["kubelet_version"] or (info.get("kubeletVersion") or "").lstrip("v") or None
+    )
     entry["ready"], entry["schedulable"] = ready, not (known.get("spec") or {}).get("unschedulable", False)
     for wrong, text, remedy in (
         (not ready, "the cluster says that this node is not Ready", "kubectl describe node %s" % entry["node"]),
-        (not entry["schedulable"], "this node is cordoned", "kubectl uncordon %s, if nobody is at work on it" % entry["node"]),
+        (
+            not entry["schedulable"],
+            "this node is cordoned",
+            "kubectl uncordon %s, if nobody is at work on it" % entry["node"],
+        ),
     ):
         if wrong:
-            entry["reasons"] = entry["reasons"] + [{"id": "node-state", "severity": "warning", "affects": ["restore"], "text": text, "remedy": remedy}]
+            entry["reasons"] = entry["reasons"] + [
+                {"id": "node-state", "severity": "warning", "affects": ["restore"], "text": text, "remedy": remedy}
+            ]
 
 
 def _version(name: t.Any, version: t.Any) -> str:
@@ -103,7 +120,9 @@ def _row(entry: dict) -> dict:
         "node": entry["node"],
         "checkpoint": entry["verdict"]["checkpoint"],
         "restore": entry["verdict"]["restore"],
-        "by": ", ".join(path["name"] for path in entry["restore_paths"] if path.get("available") and path.get("enabled")),
+        "by": ", ".join(
+            path["name"] for path in entry["restore_paths"] if path.get("available") and path.get("enabled")
+        ),
         "engine": _version(facts.get("engine"), facts.get("engine_version")),
         "oci_runtime": _version(runtime.get("name"), runtime.get("version")),
         "criu": facts.get("criu_version"),
@@ -125,11 +144,19 @@ def doctor_report(answers: t.Any, nodes: t.Any = None, cluster: str = "", time: 
         elif nodes:
             text = "the cluster has no node of this name; it has %s" % ", ".join(sorted(known))
             remedy = "set kubernetes_node_name for hosts whose inventory name is not their node's name"
-            entry["reasons"] = entry["reasons"] + [{"id": "no-such-node", "severity": "warning", "affects": [], "text": text, "remedy": remedy}]
+            entry["reasons"] = entry["reasons"] + [
+                {"id": "no-such-node", "severity": "warning", "affects": [], "text": text, "remedy": remedy}
+            ]
     asked = {entry["node"] for entry in entries}
     for name in known:
         if name not in asked:
-            entries.append(_silent(name, "the cluster has this node, but it was not asked", "add it to the inventory, or widen the play"))
+            entries.append(
+                _silent(
+                    name,
+                    "the cluster has this node, but it was not asked",
+                    "add it to the inventory, or widen the play",
+                )
+            )
     good = {what: sum(entry["verdict"][what] in GOOD for entry in entries) for what in SILENT}
     return {
         "time": time,

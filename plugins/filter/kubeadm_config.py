@@ -13,9 +13,10 @@ author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
   - Makes the documents for C(kubeadm init) or C(kubeadm join), in the API version that this kubeadm reads.
-  - The feature gate C(ContainerCheckpoint) goes into the KubeletConfiguration, and is refused in the arguments of the API
-    server, the controller manager and the scheduler.
-  - It serves the roles P(container_checkpoint.kubernetes.control_plane#role) and P(container_checkpoint.kubernetes.worker#role).
+  - The feature gate C(ContainerCheckpoint) goes into the KubeletConfiguration, and is refused in the arguments of
+    the API server, the controller manager and the scheduler.
+  - It serves the roles P(container_checkpoint.kubernetes.control_plane#role) and
+    P(container_checkpoint.kubernetes.worker#role).
 positional: kind
 options:
   _input:

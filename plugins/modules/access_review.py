@@ -137,7 +137,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _kube_api
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec_kube_api import kube_api_argument_spec
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec_kube_api import (
+    kube_api_argument_spec,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
 

@@ -66,7 +66,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _argspec
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._checkpoint_connect import kubelet_client
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import KubeletClient, is_forbidden
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kubelet import (
+    KubeletClient,
+    is_forbidden,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
 
 PAUSE = 2.0

@@ -49,7 +49,8 @@ def wants_gate(version: t.Any, mode: str, known: t.Optional[bool] = None) -> boo
     known: whether the kubelet itself lists the gate; None when it could not be asked, then its version decides.
     """
     number = minor(version)
-    if known is None:
+    # Before ansible-core 2.19 a template of none is an empty string.
+    if known is None or known == "":
         known = GATE_SINCE <= number <= GATE_SEEN
     if mode == "always" and not known:
         raise KubernetesVersionError(
@@ -67,18 +68,27 @@ def skew_problems(
     installed: t.Any = None,
     member: bool = False,
 ) -> t.List[str]:
-    """What Kubernetes' version skew policy has against these versions. installed: the kubelet that is there now; member:
-    whether the node belongs to a cluster already."""
+    """What Kubernetes' version skew policy has against these versions.
+
+    installed: the kubelet that is there now. member: whether the node belongs to a cluster already.
+    """
     found, wanted = [], minor(kubelet)
     if api_server:
         server = minor(api_server)
         if wanted > server:
-            found.append("a kubelet 1.%d is newer than the API server 1.%d: upgrade the control plane first" % (wanted, server))
+            found.append(
+                "a kubelet 1.%d is newer than the API server 1.%d: upgrade the control plane first" % (wanted, server)
+            )
         allowed = 3 if server >= WIDE_SKEW_SINCE else 2
         if server - wanted > allowed:
-            found.append("a kubelet 1.%d is more than %d minors older than the API server 1.%d" % (wanted, allowed, server))
+            found.append(
+                "a kubelet 1.%d is more than %d minors older than the API server 1.%d" % (wanted, allowed, server)
+            )
         if kubeadm and minor(kubeadm) - server not in (0, 1):
-            found.append("kubeadm 1.%d manages control planes of 1.%d and 1.%d, not of 1.%d" % (minor(kubeadm), minor(kubeadm) - 1, minor(kubeadm), server))
+            found.append(
+                "kubeadm 1.%d manages control planes of 1.%d and 1.%d, not of 1.%d"
+                % (minor(kubeadm), minor(kubeadm) - 1, minor(kubeadm), server)
+            )
         if kubectl and abs(minor(kubectl) - server) > 1:
             found.append("kubectl 1.%d is more than one minor away from the API server 1.%d" % (minor(kubectl), server))
     if installed:
@@ -87,7 +97,8 @@ def skew_problems(
             found.append("kubelet 1.%d is installed, and kubelets are not downgraded to 1.%d" % (now, wanted))
         elif member and wanted != now:
             found.append(
-                "this node belongs to a cluster with kubelet 1.%d: change it to 1.%d with 'kubeadm upgrade'%s, not by installing packages"
+                "this node belongs to a cluster with kubelet 1.%d: change it to 1.%d with 'kubeadm upgrade'%s, not by"
+                " installing packages"
                 % (now, wanted, ", one minor after the other" if wanted - now > 1 else "")
             )
     return found
@@ -95,7 +106,10 @@ def skew_problems(
 
 def extra_args(version: t.Any, arguments: t.Optional[t.Mapping[str, t.Any]]) -> t.Any:
     """Flags as that version's configuration wants them: a map, or from v1beta4 on a list of names and values."""
-    given = {str(name): str(value).lower() if isinstance(value, bool) else str(value) for name, value in (arguments or {}).items()}
+    given = {
+        str(name): str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in (arguments or {}).items()
+    }
     if api_version(version).endswith("v1beta3"):
         return given
     return [{"name": name, "value": value} for name, value in sorted(given.items())]
@@ -105,8 +119,8 @@ def refuse_gate(component: str, arguments: t.Optional[t.Mapping[str, t.Any]]) ->
     """The gate is the kubelet's; elsewhere it does nothing today and stops the component once the gate is gone."""
     if GATE in str((arguments or {}).get("feature-gates", "")):
         raise KubernetesVersionError(
-            "the feature gate %s is for the kubelet only: take it out of the arguments of %s, where it does nothing and keeps it"
-            " from starting once Kubernetes drops the gate" % (GATE, component)
+            "the feature gate %s is for the kubelet only: take it out of the arguments of %s, where it does nothing and"
+            " keeps it from starting once Kubernetes drops the gate" % (GATE, component)
         )
 
 
@@ -137,7 +151,7 @@ def _registration(settings: t.Mapping[str, t.Any]) -> Document:
         }
     )
     # An empty list means no taints, which is something else than none given.
-    if settings.get("taints") is not None:
+    if settings.get("taints") not in (None, ""):
         found["taints"] = settings["taints"]
     return found
 
@@ -162,7 +176,11 @@ def init_documents(settings: t.Mapping[str, t.Any]) -> t.List[Document]:
     """What kubeadm init reads."""
     version = settings["version"]
     components = {}
-    for field, name in (("apiServer", "api_server"), ("controllerManager", "controller_manager"), ("scheduler", "scheduler")):
+    for field, name in (
+        ("apiServer", "api_server"),
+        ("controllerManager", "controller_manager"),
+        ("scheduler", "scheduler"),
+    ):
         arguments = settings.get(name + "_extra_args")
         refuse_gate(field, arguments)
         components[field] = {"extraArgs": extra_args(version, arguments)}
@@ -175,7 +193,10 @@ def init_documents(settings: t.Mapping[str, t.Any]) -> t.List[Document]:
     }
     init = _filled(
         {
-            "localAPIEndpoint": {"advertiseAddress": settings.get("advertise_address"), "bindPort": settings.get("bind_port")},
+            "localAPIEndpoint": {
+                "advertiseAddress": settings.get("advertise_address"),
+                "bindPort": settings.get("bind_port"),
+            },
             "patches": {"directory": settings.get("patches_directory")},
             "skipPhases": settings.get("skip_phases"),
         }

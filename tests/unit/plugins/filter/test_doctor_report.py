@@ -10,7 +10,14 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.container_checkpoint.kubernetes.plugins.filter.doctor_report import doctor_report
 
 ERROR = {"id": "no-criu", "severity": "error", "affects": ["checkpoint"], "text": "criu is not installed", "remedy": "install it"}
-NODE = {"engine": "containerd", "engine_version": "2.1.9", "oci_runtime": {"name": "runc", "version": "1.3.6"}, "criu_version": "4.2.1", "kernel": "6.18.0", "kubelet_version": None}
+NODE = {
+    "engine": "containerd",
+    "engine_version": "2.1.9",
+    "oci_runtime": {"name": "runc", "version": "1.3.6"},
+    "criu_version": "4.2.1",
+    "kernel": "6.18.0",
+    "kubelet_version": None,
+}
 
 
 def answer(checkpoint="yes", restore="no", reasons=()):
@@ -20,7 +27,11 @@ def answer(checkpoint="yes", restore="no", reasons=()):
 
 def kube_node(name, ready=True, cordoned=False):
     conditions = [{"type": "Ready", "status": str(ready)}]
-    return {"metadata": {"name": name}, "spec": {"unschedulable": cordoned}, "status": {"conditions": conditions, "nodeInfo": {"kubeletVersion": "v1.36.2"}}}
+    return {
+        "metadata": {"name": name},
+        "spec": {"unschedulable": cordoned},
+        "status": {"conditions": conditions, "nodeInfo": {"kubeletVersion": "v1.36.2"}},
+    }
 
 
 def test_the_table_and_the_sums():

@@ -20,7 +20,10 @@ def objects():
         {"kind": "Namespace", "metadata": {"name": "kube-flannel"}},
         {"kind": "ConfigMap", "metadata": {"name": "cfg"}, "data": {"cni-conf.json": "{}", "net-conf.json": json.dumps(SETTINGS)}},
         None,
-        {"kind": "DaemonSet", "spec": {"template": {"spec": {"initContainers": [dict(image)], "containers": [dict(image), {"image": "flannel:v1"}]}}}},
+        {
+            "kind": "DaemonSet",
+            "spec": {"template": {"spec": {"initContainers": [dict(image)], "containers": [dict(image), {"image": "flannel:v1"}]}}},
+        },
     ]
 
 
@@ -48,7 +51,11 @@ def test_images_of_another_registry():
 
 @pytest.mark.parametrize(
     "given, subnet, words",
-    [(objects(), "10.42.0.1/16", "has host bits set"), (objects()[:1], "10.42.0.0/16", "is it flannel's"), (["<html>"], "10.42.0.0/16", "no Kubernetes object")],
+    [
+        (objects(), "10.42.0.1/16", "has host bits set"),
+        (objects()[:1], "10.42.0.0/16", "is it flannel's"),
+        (["<html>"], "10.42.0.0/16", "no Kubernetes object"),
+    ],
 )
 def test_what_cannot_be_used(given, subnet, words):
     with pytest.raises(AnsibleFilterError, match=words):
