@@ -142,7 +142,7 @@ class ProcReader:
             thread_states=self._thread_states(pid) if threads > 1 else (),
             namespaces=self.namespaces(pid),
             descriptors=descriptors,
-            mappings=self._mappings(pid),
+            mappings=self._mappings(pid, next((mount for mount in mounts.values() if mount.point == "/"), None)),
             truncated=truncated,
         )
 
@@ -194,10 +194,11 @@ class ProcReader:
             links=found.st_nlink,
             rdev=(os.major(found.st_rdev), os.minor(found.st_rdev)),
             protocol=protocol,
+            of_image=gone and _whiteout(mount, target[: -len(" (deleted)")]),
             **facts,
         )
 
-    def _mappings(self, pid: int) -> t.Tuple[Mapping, ...]:
+    def _mappings(self, pid: int, root: t.Optional[Mount]) -> t.Tuple[Mapping, ...]:
         found = []
         for address, path in parse.interesting_mappings(self._text(pid, "maps")):
             size, links = 0, 1
@@ -207,7 +208,8 @@ class ProcReader:
                     size, links = file.st_blocks * 512, file.st_nlink
                 except OSError:
                     size, links = 0, 0
-            found.append(Mapping(address, path, size, links))
+            of_image = path.endswith(" (deleted)") and _whiteout(root, path[: -len(" (deleted)")])
+            found.append(Mapping(address, path, size, links, of_image))
         return tuple(found)
 
     # -- what processes share ---------------------------------------------------------------------------------------
@@ -218,12 +220,8 @@ class ProcReader:
 
     def upper_directory(self, pid: int) -> t.Optional[str]:
         """Where the container's changed files are, None when its root is no overlay."""
-        for mount in self.mounts(pid):
-            if mount.point == "/" and mount.fstype == "overlay":
-                for option in mount.source.split(","):
-                    if option.startswith("upperdir="):
-                        return option[len("upperdir=") :]
-        return None
+        root = next((mount for mount in self.mounts(pid) if mount.point == "/"), None)
+        return _upper(root)
 
     def network(self, pid: int) -> Network:
         """The sockets of the process' network namespace, read once for all that share it."""
@@ -289,6 +287,26 @@ class ProcReader:
                 except OSError:
                     continue
         return found
+
+
+def _upper(mount: t.Optional[Mount]) -> t.Optional[str]:
+    """The directory with the changed files of an overlay."""
+    if mount is None or mount.fstype != "overlay":
+        return None
+    options = [option for option in mount.source.split(",") if option.startswith("upperdir=")]
+    return options[0][len("upperdir=") :] if options else None
+
+
+def _whiteout(mount: t.Optional[Mount], path: str) -> bool:
+    """Whether the overlay hides a file of its lower layers with that path: it was deleted, and is in the image."""
+    upper = _upper(mount)
+    if upper is None:
+        return False
+    try:
+        found = os.lstat(upper + path)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
 def walk_size(path: str) -> t.Tuple[t.Optional[int], t.Optional[int]]:

@@ -105,7 +105,7 @@ def _descriptor(
         return found
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         if entry.deleted and not _is_proc(entry, mounts):
-            return found + _deleted(snapshot, entry.path, entry.size, entry.links, _evidence(process, entry))
+            return found + _deleted(snapshot, entry.path, entry, _evidence(process, entry))
         found += _on_volume(snapshot, process, entry)
     return found
 
@@ -276,7 +276,10 @@ def _namespace(snapshot: Snapshot, process: Process, entry: Descriptor) -> t.Lis
     ]
 
 
-def _deleted(snapshot: Snapshot, path: str, size: int, links: int, evidence: t.Dict[str, t.Any]) -> t.List[Reason]:
+def _deleted(
+    snapshot: Snapshot, path: str, what: t.Union[Descriptor, Mapping], evidence: t.Dict[str, t.Any]
+) -> t.List[Reason]:
+    size, links = what.size, what.links
     if links and not snapshot.option("link-remap"):
         return [
             reason(
@@ -290,7 +293,7 @@ def _deleted(snapshot: Snapshot, path: str, size: int, links: int, evidence: t.D
                 **evidence,
             )
         ]
-    if links > 1:
+    if links and not what.of_image:
         return [
             reason(
                 "link-remap-lost",
@@ -439,7 +442,7 @@ def _mapping(snapshot: Snapshot, process: Process, mapping: Mapping) -> t.List[R
             )
         ]
     if mapping.deleted and path.startswith("/"):
-        return _deleted(snapshot, path[: -len(" (deleted)")], mapping.size, mapping.links, evidence)
+        return _deleted(snapshot, path[: -len(" (deleted)")], mapping, evidence)
     volume = volume_of(snapshot, path) if path.startswith("/") else None
     if volume is not None and volume.kind in _LOST:
         return [_lost(volume, dict(evidence, volume=volume.name))]

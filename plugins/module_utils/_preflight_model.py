@@ -31,7 +31,10 @@ class Lock:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """One open file. mode, size, links, rdev are None where the file was not looked at (network file systems)."""
+    """One open file. mode is None where the file was not looked at (network file systems).
+
+    of_image: it is deleted, and was a file of the container's image (which keeps it).
+    """
 
     fd: int
     target: str
@@ -46,6 +49,7 @@ class Descriptor:
     locks: t.Tuple[Lock, ...] = ()
     watches: t.Tuple[t.Tuple[int, int], ...] = ()
     refers_to_pid: t.Optional[int] = None
+    of_image: bool = False
 
     @property
     def deleted(self) -> bool:
@@ -71,6 +75,7 @@ class Mapping:
     path: str
     size: int = 0
     links: int = 1
+    of_image: bool = False
 
     @property
     def deleted(self) -> bool:

@@ -53,7 +53,7 @@ def main(argv: t.Sequence[str]) -> int:
         watched = bench.start(Workload("watched", ("watch_clock", "heap")))
         running.append(watched)
         for number in range(given.pods - 1):
-            running.append(bench.start(Workload("many-%d" % number, ("tcp_listen", "children", "epoll"))))
+            running.append(bench.start(Workload("many-%d" % number, ("tcp_listen", "epoll", "socketpair"))))
         for one in running:
             bench.ready(one)
         quiet, busy, seconds = [], [], []

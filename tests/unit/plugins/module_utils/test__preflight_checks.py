@@ -266,14 +266,15 @@ def test_a_pidfd_must_be_of_the_container(target):
     ],
 )
 def test_deleted_files_that_are_open(size, links, options, verdict):
-    entry = judged(process(file("/tmp/x (deleted)", size=size, links=links)), host={"criu_options": options})
+    changes = {"size": size, "links": links, "of_image": links == 1}
+    entry = judged(process(file("/tmp/x (deleted)", **changes)), host={"criu_options": options})
     assert entry["verdict"] == verdict
-    mapped = process(mappings=(Mapping("1-2", "/tmp/x (deleted)", size, links),))
+    mapped = process(mappings=(Mapping("1-2", "/tmp/x (deleted)", **changes),))
     assert judged(mapped, host={"criu_options": options})["verdict"] == verdict
 
 
 def test_a_file_with_another_name_is_lost_at_the_restore():
-    entry = judged(process(file("/tmp/x (deleted)", size=10, links=2)), options=["link-remap"])
+    entry = judged(process(file("/tmp/x (deleted)", size=10, links=1)), options=["link-remap"])
     assert entry["verdicts"] == {"checkpoint": "yes", "restore": "no"} and ids(entry) == ["link-remap-lost"]
 
 
