@@ -10,11 +10,11 @@ checks beside this file.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _checkpoint_targets as targets
@@ -53,7 +53,13 @@ CRIU_CONFIG = "/etc/criu/runc.conf"
 _CONFIG_ANNOTATION = "org.criu.config"
 _STATE_DIRS = {CONTAINERD: "/var/lib/containerd"}
 _CRIO_STATE = "/var/lib/containers/storage"
-_INSPECTING = 4
+# Where the runtimes keep a container's spec and its first process. Asking for each container would cost far more than
+# reading them.
+_BUNDLES = (
+    ("/run/containerd/io.containerd.runtime.v2.task/k8s.io/%s", "init.pid"),
+    ("/run/containers/storage/overlay-containers/%s/userdata", "pidfile"),
+)
+_LOGS = "/var/log/pods/%s_%s_%s/%s"
 # A file that is written to shows it within so many seconds.
 _GROWTH_SECONDS = 0.3
 _ORDER = {"error": 0, "warning": 1, "info": 2}
@@ -66,7 +72,6 @@ class Surroundings:
     read: t.Callable[[str], t.Optional[str]] = read_text
     free_bytes: t.Callable[[str], t.Optional[int]] = free_bytes
     walk_size: t.Callable[[str], t.Tuple[t.Optional[int], t.Optional[int]]] = collect.walk_size
-    file_size: t.Callable[[str], int] = os.path.getsize
     sleep: t.Callable[[float], t.Any] = time.sleep
     clock: t.Callable[[], float] = time.monotonic
 
@@ -139,8 +144,7 @@ class Preflight:
     def __call__(self, wanted: t.Sequence[targets.Target]) -> t.List[t.Dict[str, t.Any]]:
         """One entry for each container, in the order given."""
         ids = {str(target.container_id): target for target in wanted if target.container_id}
-        with ThreadPoolExecutor(max_workers=_INSPECTING) as pool:
-            documents = dict(zip(ids, pool.map(self._document, ids)))
+        documents = {container_id: self._document(container_id) for container_id in ids}
         members = self._reader.by_container(ids)
         started = self._around.clock()
         snapshots = [
@@ -156,6 +160,15 @@ class Preflight:
         ]
 
     def _document(self, container_id: str) -> t.Dict[str, t.Any]:
+        """The container's spec and first process: from the runtime's own files, else asked for."""
+        for directory, pid_file in _BUNDLES:
+            config = self._around.read(os.path.join(directory % container_id, "config.json"))
+            pid = self._around.read(os.path.join(directory % container_id, pid_file))
+            try:
+                if config and pid:
+                    return {"info": {"pid": int(pid), "runtimeSpec": json.loads(config)}}
+            except ValueError:
+                continue
         try:
             return self._cri.document(container_id)
         except RuntimeToolError as exc:
@@ -163,7 +176,7 @@ class Preflight:
             return {"problem": exc.msg}
 
     def _snapshot(self, target: targets.Target, document: t.Mapping[str, t.Any], pids: t.Sequence[int]) -> Snapshot:
-        info, state = document.get("info") or {}, document.get("status") or {}
+        info = document.get("info") or {}
         spec = info.get("runtimeSpec") or {}
         init = int(info.get("pid") or 0)
         mounts = self._reader.mounts(init) if init in pids else ()
@@ -194,10 +207,9 @@ class Preflight:
             volumes=tuple(self._looked_into(one) for one in pods.volumes(spec, target.pod_object, target.container)),
             spec=spec,
             pod_object=target.pod_object,
-            restarts=int((state.get("metadata") or {}).get("attempt") or 0),
             memory_bytes=self._cgroups.memory(str(target.container_id)),
             rootfs_bytes=self._around.walk_size(upper)[1] if upper else None,
-            log_bytes=self._log_bytes(state.get("logPath")),
+            log_bytes=self._log_bytes(target),
             findable=self._reader.findable(init, files.IRMAP) if watches and mounts else frozenset(),
             host=host,
         )
@@ -208,11 +220,10 @@ class Preflight:
         entries, total = self._around.walk_size(volume.source)
         return replace(volume, files=entries, used=total)
 
-    def _log_bytes(self, path: t.Optional[str]) -> int:
-        try:
-            return self._around.file_size(path) if path else 0
-        except OSError:
-            return 0
+    def _log_bytes(self, target: targets.Target) -> int:
+        """What the kubelet keeps of the container's log."""
+        directory = _LOGS % (target.namespace, target.pod, target.pod_uid, target.container)
+        return self._around.walk_size(directory)[1] or 0
 
     def _sizes(self, snapshot: Snapshot) -> t.Dict[str, int]:
         found: t.Dict[str, int] = {}

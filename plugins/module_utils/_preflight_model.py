@@ -235,7 +235,6 @@ class Snapshot:
     volumes: t.Tuple[Volume, ...] = ()
     spec: t.Mapping[str, t.Any] = field(default_factory=dict)
     pod_object: t.Optional[t.Mapping[str, t.Any]] = None
-    restarts: int = 0
     memory_bytes: t.Optional[int] = None
     rootfs_bytes: t.Optional[int] = None
     log_bytes: int = 0

@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _preflight as preflight
@@ -42,6 +43,8 @@ def program(tmp_path):
         [sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, start_new_session=True
     )
     assert process.stdout.readline() == b"ready\n"
+    while not (tmp_path / "log").stat().st_size:
+        time.sleep(0.01)
     yield process
     os.killpg(process.pid, 9)
     process.wait()

@@ -107,9 +107,7 @@ class Reader(ProcReader):
         return {container: [os.getpid()] for container in wanted}
 
 
-AROUND = preflight.Surroundings(
-    read=lambda path: None, walk_size=lambda path: (3, 4096), file_size=lambda path: 10, sleep=lambda seconds: None
-)
+AROUND = preflight.Surroundings(read=lambda path: None, walk_size=lambda path: (3, 4096), sleep=lambda seconds: None)
 
 
 def resolve(**params):
@@ -232,3 +230,16 @@ def test_the_annotation_chooses_another_configuration():
 def test_the_summary_counts_all_three():
     entries = [{"verdict": word} for word in ("yes", "no", "no")]
     assert preflight.summary(entries) == {"yes": 1, "risky": 0, "no": 2}
+
+
+def test_the_spec_comes_from_the_runtimes_own_files_where_they_are():
+    bundle = "/run/containerd/io.containerd.runtime.v2.task/k8s.io/%s/" % ID
+    here = {bundle + "config.json": '{"process": {"terminal": true}}', bundle + "init.pid": "%d" % os.getpid()}
+    around = preflight.Surroundings(read=here.get, walk_size=lambda path: (0, 0), sleep=lambda seconds: None)
+    entry = preflight.Preflight(Runtime(gone=True), Host("containerd"), Reader(), around)(
+        resolve(containers=["app"]).targets
+    )[0]
+    assert entry["pid"] == os.getpid() and "terminal" in ids(entry) and "no-process" not in ids(entry)
+    here[bundle + "config.json"] = "{ half"
+    entry = preflight.Preflight(Runtime(), Host("containerd"), Reader(), around)(resolve(containers=["app"]).targets)[0]
+    assert entry["pid"] == os.getpid() and "host-path" in ids(entry)
