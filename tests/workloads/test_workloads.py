@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """pod_preflight against the real CRIU: one workload of every kind and some at random, predicted × happened.
 
-WORKLOADS_LAB names a lab that is up and provisioned. WORKLOADS_RANDOM and WORKLOADS_SEED say how many at random, and
+WORKLOADS_LAB names a lab that is up and provisioned, WORKLOADS_NODE one of its nodes (node1). WORKLOADS_RANDOM and
+WORKLOADS_SEED say how many at random, and
 which;
 WORKLOADS_ALL=1 runs everything. run.py does the same from the command line.
 """
@@ -44,6 +45,7 @@ def test_a_yes_that_fails_is_never_good_enough():
     assert any("less than 95" in problem for problem in score.problems(good + [outcome("no", True)] * 10))
 
 
+NODE = os.environ.get("WORKLOADS_NODE", "node1")
 needs_lab = pytest.mark.skipif("WORKLOADS_LAB" not in os.environ, reason="needs a lab: WORKLOADS_LAB=NAME")
 
 
@@ -51,7 +53,7 @@ needs_lab = pytest.mark.skipif("WORKLOADS_LAB" not in os.environ, reason="needs 
 @pytest.mark.parametrize("keep_log", [True, False])
 def test_the_playbook_names_the_cause_of_a_failure_from_the_logs_on_the_node(tmp_path, keep_log):
     """Once from the log that the configuration keeps, once from where the runtime leaves it."""
-    bench = lab_node.Bench(os.environ["WORKLOADS_LAB"])
+    bench = lab_node.Bench(os.environ["WORKLOADS_LAB"], NODE)
     try:
         bench.configure("role", keep_log)
         one = bench.start(next(workload for workload in BY_HAND if workload.name == "mptcp"))
@@ -71,7 +73,7 @@ def test_the_playbook_names_the_cause_of_a_failure_from_the_logs_on_the_node(tmp
 
 @needs_lab
 def test_predicted_is_what_happens(tmp_path):
-    arguments = ["--lab", os.environ["WORKLOADS_LAB"], "--logs", str(tmp_path)]
+    arguments = ["--lab", os.environ["WORKLOADS_LAB"], "--node", NODE, "--logs", str(tmp_path)]
     arguments += ["--seed", os.environ.get("WORKLOADS_SEED", "1"), "--random", os.environ.get("WORKLOADS_RANDOM", "6")]
     if os.environ.get("WORKLOADS_ALL") != "1":
         arguments.append("--short")
