@@ -60,7 +60,9 @@ def ordinary(node: Node, rounds: int) -> t.Dict[str, t.Dict[str, float]]:
         "io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.sandbox-namespace": "default",
         "io.kubernetes.cri.sandbox-name": "x", "io.kubernetes.cri.sandbox-uid": "u", "io.kubernetes.cri.container-name": "c"}}))
     create = ["--root", "/run/bench", "create", "--bundle", bundle, "bench"]
-    result = {"create, nothing staged": added(node, rounds, create), "state, nothing staged": added(node, rounds, ["--root", "/run/bench", "state", "x"])}
+    result = {"create, nothing staged": added(node, rounds, create)}
+    for command in ("start", "state", "delete"):
+        result[command + ", nothing staged"] = added(node, rounds, ["--root", "/run/bench", command, "x"])
     entry = "%s/staged/%s" % (STAGING, "b" * 32)
     node.run("mkdir -m 0700 " + entry)
     node.put(entry + "/entry.json", json.dumps({"schema": 1, "policy": "fail", "expires_at": 9e9, "created_at": 1, "binding": {
@@ -68,6 +70,23 @@ def ordinary(node: Node, rounds: int) -> t.Dict[str, t.Dict[str, float]]:
     result["create, a restore staged for another pod"] = added(node, rounds, create)
     node.run("rm -r " + entry)
     return result
+
+
+def starts(node: Node, rounds: int) -> t.Dict[str, float]:
+    """Medians of a whole start through the CRI (CreateContainer and StartContainer), in turn under runc and under the handler."""
+    pods = {"runc": node.pod("bench-r", handler="runc"), "handler": node.pod("bench-h", handler=HANDLER)}
+    times: t.Dict[str, t.List[float]] = {name: [] for name in pods}
+    for attempt in range(rounds):
+        for name, pod in pods.items():
+            began = time.perf_counter()
+            identity = node.container(pod, attempt=attempt, command=["python3", "-c", "import signal; signal.pause()"])
+            times[name].append(time.perf_counter() - began)
+            node.cri.stop(identity, 0)
+            node.cri.call("RemoveContainer", container_id=identity)
+    for pod in pods.values():
+        node.remove_pod(pod)
+    result = {name: statistics.median(values) * 1000 for name, values in times.items()}
+    return dict(result, added=result["handler"] - result["runc"])
 
 
 def first_line(node: Node, pod: t.Any) -> None:
@@ -138,6 +157,7 @@ def main() -> int:
         put_collection(node)
         node.run("rm -rf %s/*/*" % STAGING)
         report["calls"] = ordinary(node, arguments.calls)
+        report["calls"]["a whole start through the CRI"] = starts(node, max(3, arguments.calls // 10))
         print("%-45s %10s %10s %10s" % ("call (median, ms)", "runc", "handler", "added"))
         for name, row in report["calls"].items():
             print("%-45s %10.2f %10.2f %10.2f" % (name, row["runc"], row["handler"], row["added"]))

@@ -3,8 +3,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# e2e.sh [demo] [nodes] [lab] [handler]: everything that runs on the lab's nodes, with the real containerd, runc and CRIU:
-# the demonstration, the main path with its faults, the lab itself, and (only when named) the restore handler. Needs root.
+# e2e.sh [demo] [nodes] [handler] [lab] [handler_trixie]: everything that runs on the lab's nodes, with the real containerd, runc and CRIU:
+# the demonstration, the main path with its faults, the restore handler, the lab itself, and (only when named) the restore handler on
+# containerd 1.7. Needs root.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -36,8 +37,23 @@ step_demo() { LAB_NAME=$name KEEP=1 "$GATE_ROOT/tests/lab/demo/run" && provision
 # The whole path and its faults.
 step_nodes() { nodes && env E2E_LAB="$name" "${pytest[@]}" tests/e2e; }
 
-# The restore handler, with archives, faults and threats.
-step_handler() { nodes tests/handler/install.yml && env CONTAINER_CHECKPOINT_LABS="$name" "${pytest[@]}" tests/handler; }
+# The restore handler as node1's default runtime, its role, and below a double of CRI-O on node2. HANDLER_SLOW=1: every step at which it
+# can be killed; HANDLER_STARTS=1000: so many ordinary starts.
+step_handler() {
+    nodes tests/handler/install.yml --limit node1 --extra-vars restore_handler_default_runtime=true &&
+        env CONTAINER_CHECKPOINT_LABS="$name" "${pytest[@]}" tests/handler
+}
+
+# The same on containerd 1.7, whose CRI cannot restore and whose configuration is of version 2: a lab of its own, without the kubelet's doubles.
+step_handler_trixie() {
+    local rc=0 inventory old=$name-old
+    inventory=$(tests/lab/lab up --name "$old" --suite trixie --nodes 1 | tail -n 1)
+    { [ -f "$inventory" ] && ansible-playbook --inventory "$inventory" --extra-vars restore_handler_default_runtime=true \
+        tests/handler/old_runtime.yml tests/handler/install.yml &&
+        env CONTAINER_CHECKPOINT_LABS="$old" "${pytest[@]}" tests/handler/test_restore.py tests/handler/test_ordinary.py tests/handler/test_role.py; } || rc=1
+    tests/lab/lab down --name "$old" || rc=1
+    return "$rc"
+}
 
 [ $# -gt 0 ] || set -- demo nodes lab
 failed=''

@@ -7,6 +7,8 @@
                                                dumped by the real runc and CRIU, in containerd's layout
     archive_double.py crio IN OUT              a containerd archive in CRI-O's layout: plain diff, deleted.files, bind.mounts,
                                                CRI-O's annotations, no status.dump
+
+crio_double.py calls from_crio: a running container of that double, dumped through the OCI runtime, in CRI-O's layout.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import typing as t
 
 RUNC_ROOT = "/run/containerd/runc/k8s.io"
 BUNDLES = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
@@ -39,12 +42,16 @@ def whiteout(tar: tarfile.TarFile, directory: str, name: str) -> None:
     add(tar, os.path.join(directory, ".wh." + name), b"")
 
 
-def diff_of(container_id: str) -> bytes:
-    """The container's writable layer as containerd writes it: gzip, OCI whiteouts."""
+def upper_of(container_id: str) -> str:
+    """Where the writable layer of a container of containerd is."""
     rootfs = os.path.join(BUNDLES, container_id, "rootfs")
     with open("/proc/self/mountinfo", encoding="utf-8") as stream:
         line = [line for line in stream if " %s " % rootfs in line][0]
-    upper = re.search(r"upperdir=([^,\s]+)", line).group(1)
+    return re.search(r"upperdir=([^,\s]+)", line).group(1)
+
+
+def diff_of(upper: str) -> bytes:
+    """A writable layer as containerd writes it: gzip, OCI whiteouts."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for directory, names, files in os.walk(upper):
@@ -83,9 +90,43 @@ def from_runc(container_id: str, out: str) -> None:
             add(tar, "spec.dump", spec)
             add(tar, "config.dump", json.dumps(config).encode())
             add(tar, "status.dump", b"{}")
-            add(tar, "rootfs-diff.tar", diff_of(container_id))
+            add(tar, "rootfs-diff.tar", diff_of(upper_of(container_id)))
     finally:
         shutil.rmtree(work)
+
+
+def from_crio(runtime: "t.Callable[..., str]", container_id: str, config: str, upper: str, out: str) -> None:
+    """Dump a running container of crio_double.py and wrap it as CRI-O does. runtime: calls the OCI runtime with arguments."""
+    work = tempfile.mkdtemp()
+    try:
+        images = os.path.join(work, "checkpoint")
+        runtime("checkpoint", "--leave-running", "--image-path", images, "--work-path", work, container_id)
+        with open(config, "rb") as stream:
+            spec = stream.read()
+        notes = json.loads(spec)["annotations"]
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        diff, deleted = plain_diff(diff_of(upper))
+        os.umask(0o077)
+        with tarfile.open(out, "w") as tar:
+            for name in sorted(os.listdir(images)):
+                tar.add(os.path.join(images, name), "checkpoint/" + name, recursive=False)
+            tar.add(os.path.join(work, "dump.log"), "dump.log")
+            add(tar, "spec.dump", spec)
+            add(tar, "config.dump", json.dumps({
+                "id": container_id, "name": "k8s_" + notes["io.kubernetes.container.name"], "rootfsImage": "0" * 64, "rootfsImageRef": "0" * 64,
+                "rootfsImageName": notes["io.kubernetes.cri-o.ImageName"], "runtime": "runc", "createdTime": now, "checkpointedTime": now}).encode())
+            add(tar, "bind.mounts", json.dumps(bind_mounts(json.loads(spec))).encode())
+            add(tar, "rootfs-diff.tar", diff)
+            if deleted:
+                add(tar, "deleted.files", json.dumps(deleted).encode())
+    finally:
+        shutil.rmtree(work)
+
+
+def bind_mounts(spec: "dict[str, t.Any]") -> "list[dict[str, t.Any]]":
+    """CRI-O's list of bind mounts."""
+    return [{"source": mount["source"], "destination": mount["destination"], "file_type": "file", "permissions": 420}
+            for mount in spec["mounts"] if mount["type"] == "bind"]
 
 
 def to_crio(source: str, out: str) -> None:
@@ -98,9 +139,7 @@ def to_crio(source: str, out: str) -> None:
             data = given.extractfile(member).read()
             if member.name == "spec.dump":
                 data = crio_spec(data)
-                mounts = [{"source": mount["source"], "destination": mount["destination"], "file_type": "file", "permissions": 420}
-                          for mount in json.loads(data)["mounts"] if mount["type"] == "bind"]
-                add(tar, "bind.mounts", json.dumps(mounts).encode())
+                add(tar, "bind.mounts", json.dumps(bind_mounts(json.loads(data))).encode())
             elif member.name == "rootfs-diff.tar":
                 data, deleted = plain_diff(data)
                 if deleted:

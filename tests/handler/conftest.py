@@ -23,12 +23,11 @@ from staging import THERE, put_collection  # noqa: E402
 LABS = os.environ.get("CONTAINER_CHECKPOINT_LABS", "lab").split(",")
 
 
-@pytest.fixture(scope="session", params=LABS)
-def lab_node(request: pytest.FixtureRequest) -> t.Iterator[Node]:
-    """A node of each lab that is to be used."""
-    if not (STATE / request.param / "inventory.yml").exists():
-        pytest.fail("the lab %r does not run: tests/lab/lab up --name %s" % (request.param, request.param))
-    node = Node(request.param, "node1")
+def use(lab: str, name: str) -> t.Iterator[Node]:
+    """A node of a running lab, with the collection and the images on it."""
+    if not (STATE / lab / "inventory.yml").exists():
+        pytest.fail("the lab %r does not run: tests/lab/lab up --name %s" % (lab, lab))
+    node = Node(lab, name)
     try:
         put_collection(node)
         for image in (IMAGE, "base.lab:5001/pause:1"):
@@ -36,6 +35,18 @@ def lab_node(request: pytest.FixtureRequest) -> t.Iterator[Node]:
         yield node
     finally:
         node.close()
+
+
+@pytest.fixture(scope="session", params=LABS)
+def lab_node(request: pytest.FixtureRequest) -> t.Iterator[Node]:
+    """The first node of each lab that is to be used."""
+    yield from use(request.param, "node1")
+
+
+@pytest.fixture(scope="session")
+def other_node(lab_node: Node) -> t.Iterator[Node]:
+    """The second node of the same lab."""
+    yield from use(lab_node.lab, "node2")
 
 
 @pytest.fixture

@@ -247,18 +247,6 @@ def wait(condition: t.Callable[[], t.Any], seconds: float, what: str) -> t.Any:
         time.sleep(0.05)
 
 
-def share_image(source: Node, target: Node, image: str = IMAGE) -> str:
-    """Copy an image with its digest from one node to another that cannot pull it; return its name there."""
-    name = image.rpartition(":")[0] + ":from-" + source.lab
-    if name in target.run("ctr -n k8s.io images ls -q"):
-        return name
-    source.run("ctr -n k8s.io images tag --force %s %s && ctr -n k8s.io images export --platform linux/amd64 /tmp/share.tar %s" % (image, name, name))
-    copy(source, target, "/tmp/share.tar")
-    target.run("ctr -n k8s.io images import --platform linux/amd64 /tmp/share.tar && rm /tmp/share.tar")
-    source.run("rm /tmp/share.tar")
-    return name
-
-
 def copy(source: Node, target: Node, path: str) -> None:
     """Copy a file from one node to the other, to the same path."""
     target.run("mkdir -p -m 0700 '%s'" % os.path.dirname(path))

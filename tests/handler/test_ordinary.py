@@ -6,10 +6,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import time
 
 import pytest
-from cri_node import HANDLER, SLOW, STAGING, Node, Pod, wait
+from cri_node import HANDLER, STAGING, Node, Pod, wait
+from staging import THERE
+
+TOPIC = re.compile(r"/(?:tasks|containers|snapshot|images)/[a-z-]+")
 
 # Everything a process can see of how it was started.
 PROBE = """
@@ -29,33 +35,69 @@ print(json.dumps({
 }), flush=True)
 sys.exit(7)
 """
-STARTS = 1000 if SLOW else 20
+STARTS = int(os.environ.get("HANDLER_STARTS", "20"))
 
 
-def run_once(node: Node, pod: Pod, attempt: int) -> "tuple[str, int]":
-    """Run the probe to its end; return what it saw, less what names this very pod, and its status."""
-    identity = node.container(pod, attempt=attempt, command=["python3", "-c", PROBE])
+def run_once(node: Node, pod: Pod, attempt: int) -> "tuple[str, dict[str, object]]":
+    """Run the probe to its end; return its container, and all that it and the CRI saw, less what names this very pod."""
+    identity = node.container(pod, attempt=attempt, command=["python3", "-c", PROBE], start=False)
+    created = node.cri.status(identity)
+    node.cri.call("StartContainer", container_id=identity)
     wait(lambda: node.cri.status(identity).state == 2, 30, "the probe's end")
-    code = node.cri.status(identity).exit_code
+    ended = node.cri.status(identity)
     line = wait(lambda: [line for line in node.log(pod, attempt=attempt) if line.startswith("{")], 10, "the probe's answer")[0]
     node.cri.call("RemoveContainer", container_id=identity)
     node.run("rm -f /var/log/pods/%s/c-%d.log" % (pod.uid, attempt))
     assert "environment" in json.loads(line)
     line = line.replace(pod.uid, "UID").replace(pod.name, "POD").replace(pod.sandbox, "SANDBOX")
-    return re.sub(r"tmpfs rw[^\"]*", "tmpfs", line), code
+    return identity, {
+        "seen": re.sub(r"tmpfs rw[^\"]*", "tmpfs", line), "created": created.state, "exit_code": ended.exit_code, "reason": ended.reason,
+        "message": ended.message, "times": created.created_at == ended.created_at < ended.started_at <= ended.finished_at,
+    }
+
+
+class Events:
+    """containerd's own events, container by container, while the block runs."""
+
+    def __init__(self, node: Node) -> None:
+        self._node, self._path = node, THERE + "/events"
+
+    def __enter__(self) -> Events:
+        self._listener = subprocess.Popen(self._node.command("exec ctr --namespace k8s.io events > " + self._path), stdin=subprocess.DEVNULL)
+        wait(lambda: self._node.run("pgrep -f '^ctr --namespace k8s.io events' || true"), 10, "ctr to listen")
+        time.sleep(0.3)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._node.run("pkill -f '^ctr --namespace k8s.io events'")
+        self._listener.wait()
+
+    def of(self, identity: str) -> "list[str]":
+        """The topics of a container's events, in order."""
+        return [TOPIC.search(line).group(0) for line in self._node.run("grep %s %s || true" % (identity, self._path)).splitlines()]
 
 
 @pytest.mark.parametrize("staged", [False, True], ids=["nothing-staged", "something-staged"])
 def test_starts_do_not_differ(node: Node, staged: bool) -> None:
-    """HANDLER_SLOW=1: 1,000 starts, otherwise 20. With something staged, every call passes through Python as well."""
-    plain, through = node.pod("plain"), node.pod("through", handler=HANDLER)
-    wanted, code = run_once(node, plain, 0)
-    assert code == 7
-    if staged:
-        # An entry of another pod, as far as the handler looks at it.
-        entry = {"schema": 1, "policy": "fail", "expires_at": 9e9, "created_at": 1,
-                 "binding": {"namespace": "default", "pod": "another", "container": "c", "pod_uid": "u"}}
-        node.run("mkdir -m 0700 %s/staged/%s" % (STAGING, "a" * 32))
-        node.put("%s/staged/%s/entry.json" % (STAGING, "a" * 32), json.dumps(entry))
-    for attempt in range(STARTS // 2):
-        assert run_once(node, through, attempt) == (wanted, 7)
+    """As the node's default runtime, against runc itself: HANDLER_STARTS starts, 20 if not set.
+
+    With something staged, every call passes through Python as well.
+    """
+    assert re.search("default_runtime_name = ['\"]%s['\"]" % HANDLER, node.run("containerd config dump")), "the handler is not the default runtime"
+    plain, through = node.pod("plain", handler="runc"), node.pod("through")
+    assert json.loads(node.cri.call("PodSandboxStatus", pod_sandbox_id=through.sandbox, verbose=True).info["info"])["runtimeHandler"] == ""
+    with Events(node) as events:
+        first, wanted = run_once(node, plain, 0)
+        assert (wanted["exit_code"], wanted["reason"], wanted["times"]) == (7, "Error", True)
+        if staged:
+            # An entry of another pod, as far as the handler looks at it.
+            entry = {"schema": 1, "policy": "fail", "expires_at": 9e9, "created_at": 1,
+                     "binding": {"namespace": "default", "pod": "another", "container": "c", "pod_uid": "u"}}
+            node.run("mkdir -m 0700 %s/staged/%s" % (STAGING, "a" * 32))
+            node.put("%s/staged/%s/entry.json" % (STAGING, "a" * 32), json.dumps(entry))
+        topics = wait(lambda: "/tasks/delete" in events.of(first) and events.of(first), 5, "containerd's events")
+        for attempt in range(STARTS // 2):
+            identity, found = run_once(node, through, attempt)
+            assert found == wanted
+            wait(lambda: events.of(identity)[-1:] == topics[-1:], 5, "the last event")
+            assert events.of(identity) == topics

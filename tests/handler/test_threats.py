@@ -107,6 +107,23 @@ def test_a_staged_file_replaced_by_a_link(node: Node) -> None:
     assert "is not a plain file" in error
 
 
+def test_others_cannot_read_the_memory(node: Node) -> None:
+    """Neither what is staged nor the archive nor the markers: somebody else on the node does not even see the names."""
+    pod, archive = source(node)
+    target = node.pod("web-restored", handler=HANDLER)
+    stage(node, archive, target, pod)
+    places = "%s /run/container-checkpoint/handler %s" % (STAGING, archive)
+    node.run("mkdir -p -m 0700 /run/container-checkpoint/handler")
+    assert node.run("find %s -perm /077" % places) == ""
+    assert "pages-1.img" in node.run("find %s" % places)
+    nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups "
+    assert "pages" not in node.run(nobody + "find %s 2>/dev/null || true" % places)
+    assert node.run(nobody + "cat %s 2>&1 || true" % archive).strip().endswith("Permission denied")
+    node.container(target)
+    wait(lambda: node.counts(target), 20, "the restored log")
+    assert node.run("find %s -perm /077" % places) == ""
+
+
 def test_privileges_above_the_pods(node: Node) -> None:
     """A checkpoint with more capabilities than the new pod grants is refused; root may accept the difference when staging."""
     pod, archive = source(node, security_context={"capabilities": {"add_capabilities": ["SYS_PTRACE"]}})

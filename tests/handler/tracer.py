@@ -18,7 +18,11 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-EFFECTS = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.chmod", "os.kill", "subprocess.Popen", "shutil.rmtree")
+# What changes nothing outside of the process. Every other thing that Python audits is a step, so a new one cannot be forgotten.
+HARMLESS = ("import", "exec", "compile", "marshal.loads", "code.__new__", "object.__getattr__", "object.__setattr__", "object.__delattr__",
+            "os.listdir", "os.scandir", "os.walk", "os.putenv", "os.unsetenv", "os.getxattr", "os.listxattr", "sys._getframe", "sys._getframemodulename",
+            "ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.cdata", "ctypes.get_errno", "ctypes.set_errno", "id", "builtins.id",
+            "tempfile.mkstemp", "tempfile.mkdtemp", "glob.glob", "fcntl.flock", "gc.get_objects", "cpython.run_file", "sys.unraisablehook", "sys.addaudithook")
 
 
 def write(name: str, text: str) -> None:
@@ -33,14 +37,15 @@ def install(kill_at: int) -> None:
 
     def hook(event: str, arguments: tuple) -> None:
         writing = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        effect = writing or event not in ("open", *HARMLESS)
         # The guardian is a child with the same hook.
-        if os.getpid() == handler and steps[0] != kill_at and (event in EFFECTS or writing):
+        if os.getpid() == handler and steps[0] != kill_at and effect:
             if writing and "pycache" in str(arguments[0]):
                 return
             if event == "open" and str(arguments[0]).startswith(HERE):
                 return
             steps[0] += 1
-            write("steps", "%d %s %s" % (steps[0], event, str(arguments[0])[:200]))
+            write("steps", "%d %s %s" % (steps[0], event, str(arguments[:1])[:200]))
             if steps[0] == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 

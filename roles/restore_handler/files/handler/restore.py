@@ -29,6 +29,7 @@ from arguments import Call
 from settings import Settings
 
 _STOP_TIMEOUT = 5.0
+_STANDARD_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _PASSED_ON = ("console-socket", "pid-file", "no-pivot")
 
 
@@ -164,7 +165,7 @@ class Work:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.log)
         options = os.path.join(self.marker, "criu.conf")
-        with open(options, "w", encoding="ascii") as stream:
+        with os.fdopen(os.open(options, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="ascii") as stream:
             stream.write("leave-stopped\n")
         argv = [self.config.runc, *self.call.globals, "restore", "--detach", "--no-subreaper", "--bundle", self.call.bundle,
                 "--image-path", self.images, "--work-path", work, "--manage-cgroups-mode", "ignore"]
@@ -172,8 +173,9 @@ class Work:
             value = self.call.options.get(name)
             if name in self.call.options:
                 argv += ["--" + name] if not value else ["--" + name, value]
+        environment = dict(os.environ, CRIU_CONFIG_FILE=options, PATH=_path(os.environ.get("PATH", "")))
         try:
-            status = processes.run(argv + [self.call.container_id], self.config.restore_timeout, dict(os.environ, CRIU_CONFIG_FILE=options))
+            status = processes.run(argv + [self.call.container_id], self.config.restore_timeout, environment)
         except TimeoutError as exc:
             raise RestoreError(str(exc)) from None
         if status != 0:
@@ -210,6 +212,12 @@ class Work:
                 return criu.restore_statistics(stream.read(1 << 20))
         except (OSError, ArchiveError):
             return {}
+
+
+def _path(given: str) -> str:
+    """Where runc looks for criu. CRI-O's monitor may have no PATH at all, and passes on what it has."""
+    parts = [part for part in given.split(":") if part]
+    return ":".join(parts + [part for part in _STANDARD_PATH if part not in parts])
 
 
 def _own_limits() -> t.Dict[int, int]:
