@@ -55,8 +55,8 @@ units: ## ansible-test units on the oldest and the newest Python found
 integration: ## ansible-test integration: every module against real sockets and files (root)
 	@$(GATE)/integration.sh
 
-handler: ## the restore handler on a node of the lab (root; not part of make test yet)
-	@$(GATE)/e2e.sh handler
+handler: ## the restore handler on nodes with containerd 2.1 and 1.7, and below a double of CRI-O (root; not part of make test yet)
+	@$(GATE)/e2e.sh handler handler_trixie
 
 molecule: ## the roles on real systemd nodes (root)
 	@$(GATE)/molecule.sh
