@@ -185,6 +185,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils im
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _packages_dnf as dnf
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
     CheckpointError,
+    RuntimeToolError,
     TransportError,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import (
@@ -198,6 +199,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._p
     Node,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._packages import (
+    Run,
     check_checksum,
     parse_specs,
 )
@@ -267,6 +269,17 @@ def download(url: str, path: str, checksum: str) -> str:
     return path
 
 
+def choose_family(find: t.Callable[[str], t.Optional[str]], run: Run) -> Family:
+    """The package tools of this node; one of the RHEL family may have apt's as well."""
+    if find("apt-get") and find("dpkg-query") and not os.path.exists("/etc/redhat-release"):
+        return Family(apt.Apt(run), apt.SOURCES, apt.KEYRING, apt.render_repository)
+    if find("dnf"):
+        return Family(dnf.Dnf(run, read_text), dnf.SOURCES, dnf.KEYRING, dnf.render_repository)
+    raise RuntimeToolError(
+        "this node has neither apt-get nor dnf: this collection installs packages with these two only"
+    )
+
+
 def main() -> None:
     """Write repositories, install or remove, answer."""
     module = AnsibleModule(
@@ -303,20 +316,9 @@ def main() -> None:
         environment = {"LC_ALL": "C", "LANG": "C", "DEBIAN_FRONTEND": "noninteractive"}
         return module.run_command(list(argv), environ_update=environment, handle_exceptions=True)
 
-    if (
-        module.get_bin_path("apt-get")
-        and module.get_bin_path("dpkg-query")
-        and not os.path.exists("/etc/redhat-release")
-    ):
-        family = Family(apt.Apt(run), apt.SOURCES, apt.KEYRING, apt.render_repository)
-    elif module.get_bin_path("dnf"):
-        family = Family(dnf.Dnf(run, read_text), dnf.SOURCES, dnf.KEYRING, dnf.render_repository)
-    else:
-        module.fail_json(
-            msg="this node has neither apt-get nor dnf: this collection installs packages with these two only"
-        )
     partial: t.Dict[str, t.Any] = {}
     try:
+        family = choose_family(module.get_bin_path, run)
         node = Node(read_text, write_text, remove_if_there, download, digest)
         keeper = Keeper(params["name"], family, node, module.check_mode)
         if params["state"] == "absent":
