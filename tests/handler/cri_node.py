@@ -63,7 +63,11 @@ class Node:
                      "-o", "UserKnownHostsFile=%s" % (STATE / lab / "known_hosts"), "-o", "ControlPersist=60"]
         self._directory = tempfile.mkdtemp(prefix="cchandler-")
         self._ssh += ["-o", "ControlPath=%s/c" % self._directory]
-        socket = os.path.join(self._directory, "cri.sock")
+        self._connect()
+        self.pods: t.List[Pod] = []
+
+    def _connect(self) -> None:
+        socket = os.path.join(self._directory, "cri-%s.sock" % uuid.uuid4().hex[:8])
         self._forward = subprocess.Popen(
             [*self._ssh, "-o", "ControlPath=none", "-o", "ControlMaster=no", "-N", "-o", "ExitOnForwardFailure=yes",
              "-L", "%s:/run/containerd/containerd.sock" % socket, "root@" + self.address],
@@ -71,7 +75,13 @@ class Node:
         )
         wait(lambda: os.path.exists(socket), 10, "the forwarded CRI socket")
         self.cri = Cri(socket)
-        self.pods: t.List[Pod] = []
+
+    def reconnect(self) -> None:
+        """After the runtime was restarted."""
+        self.cri.close()
+        self._forward.terminate()
+        self._forward.wait()
+        self._connect()
 
     def close(self) -> None:
         """Remove what the tests made and let go of the node."""

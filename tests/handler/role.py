@@ -36,6 +36,7 @@ def run_role(node: Node, check: bool = False, **variables: t.Any) -> Run:
             "--extra-vars", json.dumps(variables), str(pathlib.Path(__file__).with_name("install.yml"))]
     done = subprocess.run(argv + (["--check"] if check else []), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                           env=dict(os.environ, ANSIBLE_PIPELINING="true", ANSIBLE_HOST_KEY_CHECKING="false"))
+    node.reconnect()
     text = done.stdout.decode()
     recap = re.search(r"changed=(\d+)", text)
     return Run(done.returncode, int(recap.group(1)) if recap else -1, text)

@@ -71,7 +71,7 @@ def test_every_byte_comes_back(bare: Node) -> None:
     try:
         before = snapshot(node)
         checked = run_role(node, check=True, **everything)
-        assert checked.status == 0 and checked.changed > 5, checked.text[-6000:]
+        assert checked.status == 0 and checked.changed > 0, checked.text[-6000:]
         assert snapshot(node) == before, "check mode changed something"
         apply(node, **everything)
         assert HANDLER in (runtime_classes(node) or [HANDLER])
