@@ -12,7 +12,7 @@ export BUILD CACHE
 
 GATE := tests/gate
 # In the order in which they start, two at a time: the long ones first.
-PARTS := e2e sanity sanity-floor molecule units integration lint unit
+PARTS := e2e sanity sanity-floor units lint molecule integration unit
 
 .DEFAULT_GOAL := help
 .PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e handler demo bench test clean

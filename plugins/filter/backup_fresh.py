@@ -69,7 +69,8 @@ Entry = t.Mapping[str, t.Any]
 Found = t.Optional[tuple[float, str, str]]
 
 _CREATED = "org.opencontainers.image.created"
-_UID, _CONTAINER = "org.criu.checkpoint.pod.uid", "org.criu.checkpoint.container.name"
+_UID = "org.criu.checkpoint.pod.uid"
+_CONTAINER = "org.criu.checkpoint.container.name"
 
 
 def _seconds(text: t.Any) -> t.Optional[float]:

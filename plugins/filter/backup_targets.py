@@ -75,7 +75,8 @@ from ansible.errors import AnsibleFilterError
 
 Entry = dict[str, t.Any]
 
-_ALL, _NOTHING = ("", "true", "yes", "all"), ("false", "no", "none")
+_ALL = ("", "true", "yes", "all")
+_NOTHING = ("false", "no", "none")
 
 
 def _wanted(annotations: t.Mapping[str, str], annotation: str, containers: t.Sequence[str]) -> t.Optional[list[str]]:

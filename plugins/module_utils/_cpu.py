@@ -57,7 +57,7 @@ def missing(source: Cpu, target: Cpu) -> t.Tuple[t.List[str], t.List[str]]:
     others = [flag for flag in lacking if flag not in frame]
     mine, theirs = frame_features(source), frame_features(target)
     if mine is not None and theirs is not None and not frame:
-        above = mine & ~theirs
+        above = mine & (mine ^ theirs)
         frame = [
             _XFEATURES[bit] if bit < len(_XFEATURES) else "state %d" % bit for bit in range(64) if above >> bit & 1
         ]

@@ -25,6 +25,7 @@ description:
     M(container_checkpoint.kubernetes.image) makes it. From an image it is not written anywhere but into the entry.
 extends_documentation_fragment:
   - container_checkpoint.kubernetes._attributes
+  - container_checkpoint.kubernetes._attributes.actiongroup_registry
   - container_checkpoint.kubernetes._registry
 attributes:
   check_mode:

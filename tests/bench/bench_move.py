@@ -118,7 +118,8 @@ def main() -> int:
     options = parser.parse_args()
     cluster = Cluster(options.lab, pathlib.Path(tempfile.mkdtemp(prefix="container-checkpoint-bench.")))
     cluster.connect()
-    cluster.on("node1", "command -v buildah >/dev/null || { apt-get update -q && apt-get install -q -y --no-install-recommends buildah netavark curl; } >/dev/null 2>&1")
+    install = "apt-get update -q && apt-get install -q -y --no-install-recommends buildah netavark curl"
+    cluster.on("node1", "command -v buildah >/dev/null || { %s; } >/dev/null 2>&1" % install)
     cluster.on("node1", "umask 077; cat > %s <<'EOF'\n%s\nEOF" % (TOKEN, (cluster.state / "kubelet-token").read_text().strip()))
     auth = next(cluster.state.glob("**/auth.json")).read_text()
     cluster.on("node1", "umask 077; cat > %s <<'EOF'\n%s\nEOF" % (AUTH, auth))

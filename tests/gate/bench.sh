@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# bench.sh [image] [checkpoint] [archive_info] [fetch] [move] [handler]: the measurements. Each prints a table and fails when a promise is broken;
+# bench.sh [image] [checkpoint] [archive_info] [preflight] [fetch] [move] [handler]: the measurements. Each prints a table and fails when a promise is broken;
 # the numbers are kept in $BUILD/bench. Needs root. Nothing else should run on the machine meanwhile.
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -42,9 +42,11 @@ in_lab() {
 
 step_move() { in_lab move tests/lab/provision.yml; }
 
+step_preflight() { in_lab preflight tests/lab/provision.yml; }
+
 step_handler() { in_lab handler tests/lab/provision.yml tests/handler/install.yml; }
 
-[ $# -gt 0 ] || set -- image checkpoint archive_info fetch move handler
+[ $# -gt 0 ] || set -- image checkpoint archive_info fetch preflight move handler
 failed=''
 for step in "$@"; do "step_$step" || failed="$failed $step"; done
 [ -z "$failed" ] || die "bench failed:$failed"

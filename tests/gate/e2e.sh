@@ -3,9 +3,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# e2e.sh [demo] [nodes] [handler] [lab] [handler_trixie]: everything that runs on the lab's nodes, with the real containerd, runc and CRIU:
-# the demonstration, the main path with its faults, the restore handler, the lab itself, and (only when named) the restore handler on
-# containerd 1.7. Needs root.
+# e2e.sh [demo] [nodes] [workloads] [handler] [handler_trixie] [lab]: everything that runs on the lab's nodes, with the real containerd,
+# runc and CRIU: the demonstration, the main path with its faults, preflight's predictions, the lab itself, and (only when named) the
+# restore handler. Needs root.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -37,6 +37,9 @@ step_demo() { LAB_NAME=$name KEEP=1 "$GATE_ROOT/tests/lab/demo/run" && provision
 # The whole path and its faults.
 step_nodes() { nodes && env E2E_LAB="$name" "${pytest[@]}" tests/e2e; }
 
+# What pod_preflight predicts against what CRIU then does. WORKLOADS_ALL=1, WORKLOADS_RANDOM=N, WORKLOADS_SEED=S: more of them.
+step_workloads() { nodes && env WORKLOADS_LAB="$name" "${pytest[@]}" -s tests/workloads; }
+
 # The restore handler as node1's default runtime, its role, and below a double of CRI-O on node2. HANDLER_SLOW=1: every step at which it
 # can be killed; HANDLER_STARTS=1000: so many ordinary starts.
 step_handler() {
@@ -55,7 +58,7 @@ step_handler_trixie() {
     return "$rc"
 }
 
-[ $# -gt 0 ] || set -- demo nodes lab
+[ $# -gt 0 ] || set -- demo nodes workloads lab
 failed=''
 for step in "$@"; do timed "e2e $step" "step_$step" || failed="$failed $step"; done
 timed 'e2e down' tests/lab/lab down --name "$name" || failed="$failed down"

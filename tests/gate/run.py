@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-TURNS = {"molecule", "e2e", "integration", "demo", "bench"}
+TURNS = {"e2e", "handler", "demo", "bench"}
 HEARTBEAT = 30.0
 
 

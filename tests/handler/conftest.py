@@ -28,12 +28,19 @@ def use(lab: str, name: str) -> t.Iterator[Node]:
     if not (STATE / lab / "inventory.yml").exists():
         pytest.fail("the lab %r does not run: tests/lab/lab up --name %s" % (lab, lab))
     node = Node(lab, name)
+    # These tests make pods through the CRI; a kubelet removes every pod that the API does not know.
+    kubelet = node.run("systemctl is-active kubelet-double.service || true").strip() == "active"
     try:
+        if kubelet:
+            node.run("systemctl stop kubelet-double.service")
         put_collection(node)
         for image in (IMAGE, "base.lab:5001/pause:1"):
             node.cri.call("PullImage", image={"image": image})
         yield node
     finally:
+        node.remove_pods()
+        if kubelet:
+            node.run("systemctl start kubelet-double.service")
         node.close()
 
 

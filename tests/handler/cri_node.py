@@ -83,11 +83,15 @@ class Node:
         self._forward.wait()
         self._connect()
 
-    def close(self) -> None:
-        """Remove what the tests made and let go of the node."""
+    def remove_pods(self) -> None:
+        """Remove what the tests made."""
         for pod in list(self.pods):
             with contextlib.suppress(Exception):
                 self.remove_pod(pod)
+
+    def close(self) -> None:
+        """Remove what the tests made and let go of the node."""
+        self.remove_pods()
         self.cri.close()
         self._forward.terminate()
         self._forward.wait()

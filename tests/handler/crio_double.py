@@ -187,8 +187,9 @@ def spec(order: Document, mine: Document, identity: str, bundle: str, persistent
               ("/etc/hosts", "bind", host + "/hosts", ["rbind", "rprivate", "rw", "bind"]),
               ("/dev/termination-log", "bind", host + "/termination", ["rbind", "rprivate", "rw", "bind"]),
               ("/var/run/secrets/kubernetes.io/serviceaccount", "bind", host + "/token", ["rbind", "rprivate", "ro", "bind"])]
-    namespaces = [{"type": "pid"}, {"type": "mount"}, *({"type": kind, "path": "/run/%sns/%s" % (short, order["sandbox"])} for kind, short in
-                                                       (("network", "net"), ("ipc", "ipc"), ("uts", "uts")))]
+    shared = (("network", "net"), ("ipc", "ipc"), ("uts", "uts"))
+    namespaces = [{"type": "pid"}, {"type": "mount"}]
+    namespaces += [{"type": kind, "path": "/run/%sns/%s" % (short, order["sandbox"])} for kind, short in shared]
     resources: Document = {"devices": [{"allow": False, "access": "rwm"}]}
     if controllers():
         resources.update(cpu={"shares": 2, "quota": 0, "period": 100000}, pids={"limit": -1})
@@ -200,7 +201,7 @@ def spec(order: Document, mine: Document, identity: str, bundle: str, persistent
                     "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", "HOSTNAME=" + mine["name"]],
                     "capabilities": {kind: CAPABILITIES for kind in ("bounding", "effective", "permitted")}},
         "mounts": [{"destination": where, "type": kind, "source": source, "options": options} for where, kind, source, options in mounts],
-        "annotations": dict({key: value for key, value in labels.items()}, **{
+        "annotations": dict(labels, **{
             "io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.cri-o.ContainerID": identity,
             "io.kubernetes.cri-o.SandboxID": order["sandbox"], "io.kubernetes.cri-o.ImageName": order["image"],
             "io.kubernetes.cri-o.ImageRepoDigests": order["image"], "io.kubernetes.cri-o.Labels": json.dumps(labels),

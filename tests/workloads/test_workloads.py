@@ -4,9 +4,7 @@
 """pod_preflight against the real CRIU: one workload of every kind and some at random, predicted × happened.
 
 WORKLOADS_LAB names a lab that is up and provisioned, WORKLOADS_NODE one of its nodes (node1). WORKLOADS_RANDOM and
-WORKLOADS_SEED say how many at random, and
-which;
-WORKLOADS_ALL=1 runs everything. run.py does the same from the command line.
+WORKLOADS_SEED say how many at random, and which; WORKLOADS_ALL=1 runs everything. run.py does the same from the command line.
 """
 
 from __future__ import annotations

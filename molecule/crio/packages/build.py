@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -55,7 +54,7 @@ echo "postinst $*" >> /var/log/kernel-double.log
 def program(name):
     """The text of a double's program."""
     with open(os.path.join(sys.argv[1], name), encoding="utf-8") as stream:
-        return stream.read()
+        return "#!/usr/bin/python3\n" + stream.read()
 
 
 def crio(version):

@@ -45,7 +45,7 @@ def test_an_upgrade_leaves_them_alone(host):
 def test_sysctls_and_modules(host):
     assert host.check_output("cat /proc/sys/net/ipv4/ip_forward") == "1"
     assert "net.ipv4.ip_forward = 1" in host.file("/etc/sysctl.d/90-container-checkpoint-kubernetes.conf").content_string
-    assert host.file("/etc/modules-load.d/container-checkpoint-kubernetes.conf").content_string.splitlines()[-1] == "overlay"
+    assert host.file("/etc/modules-load.d/container-checkpoint-kubernetes.conf").content_string.splitlines()[1:] == ["overlay", "fuse"]
 
 
 def test_swap_of_the_host_is_left_alone(host):

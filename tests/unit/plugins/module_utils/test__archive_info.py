@@ -313,6 +313,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_hostile_archives_are_entries(tmp_path, name):
     path = tmp_path / "checkpoint-hostile.tar"
@@ -328,6 +329,7 @@ def test_hostile_archives_are_entries(tmp_path, name):
     assert "\x1b" not in json.dumps(entry, ensure_ascii=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deep", "wide", "members", "many fields", "gzip bomb", "sparse"])
 def test_hostile_archives_use_little_memory(tmp_path, name):
     """In a process of its own: the growth of its peak over what importing and one good archive took."""
@@ -360,6 +362,7 @@ def peak():
         return int(next(line.split()[1] for line in stream if line.startswith("VmHWM:")))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.sampled_from(["containerd-counter-counter", "crio-two-a"]), st.lists(st.tuples(st.integers(0, 270000), st.integers(1, 255)), min_size=1, max_size=12))
 def test_any_damage_is_an_entry(tmp_path_factory, name, changes):
@@ -374,6 +377,7 @@ def test_any_damage_is_an_entry(tmp_path_factory, name, changes):
     json.dumps(entry).encode("utf-8")
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(st.dictionaries(st.sampled_from(["pstree", "core-1", "mm-1", "pagemap-1", "ids-1", "fs-1", "fdinfo-2", "files"]), st.binary(max_size=60)), st.booleans())
 def test_any_criu_image_is_survived(tmp_path_factory, images, framed):

@@ -35,6 +35,8 @@ from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.supp
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import archive, header, pax_record
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.shelf import pipes, tools
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted(os.listdir(hostile.CORPUS))
 # Of these, the fetch compresses each chunk on its way.
 COMPRESSED = ("bomb.tgz", "deep.tgz", "truncated.tar", "good-but-stats.tgz")

@@ -10,6 +10,7 @@ import os
 import resource
 import time
 
+import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _record
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_dir import read_directory
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_info import Wish, describe, paths_of
@@ -22,6 +23,8 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import verify_archive
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._retention import Policy
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.shelf import put, tools
+
+pytestmark = pytest.mark.slow
 
 COUNT = 10000
 DAY = 86400.0

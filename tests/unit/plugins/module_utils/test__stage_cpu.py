@@ -10,7 +10,10 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import RestoreError
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.archives import fixture
 
-CPUINFO = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nflags\t\t: fpu\n\nprocessor\t: 1\ncpu family\t: 99\n"
+CPUINFO = (
+    "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nflags\t\t: fpu\n\n"
+    "processor\t: 1\ncpu family\t: 99\n"
+)
 LACKS = "(00.000010) Error (criu/cr-check.c:1): x\n(00.000020) cpu: Error (criu/arch/x86/cpu.c:2): CPU instruction capabilities do not match run time\n"
 
 

@@ -23,6 +23,8 @@ from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.supp
 )
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.registry import FakeRegistry
 
+pytestmark = pytest.mark.slow
+
 ROOT = os.path.abspath(_image.__file__).partition("/ansible_collections/")[0]
 START = """
 import sys

@@ -33,6 +33,8 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.plugin_utils._f
 from ansible_collections.container_checkpoint.kubernetes.plugins.plugin_utils._fetch_transfer import Transfer, Wish
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support import archives
 
+pytestmark = pytest.mark.slow
+
 CHUNK = 16 * 1024
 FORMS = [("none", False), ("zstd", False), ("none", True), ("zstd", True)]
 needs = pytest.mark.skipif(

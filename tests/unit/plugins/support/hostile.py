@@ -80,7 +80,7 @@ def contents() -> t.Dict[str, bytes]:
         "dotdot-by-prefix": archive(member("passwd", b"x", prefix=b"checkpoint/../../../etc")),
         "linkpath-by-pax": archive(_pax(linkpath=b"/etc/shadow"), member("l", kind=b"2")),
         # Names.
-        "nul": archive(member("checkpoint/a\0b", b"x")),
+        "nul-in-name": archive(member("checkpoint/a\0b", b"x")),
         "nul-by-pax": archive(_pax(path=b"checkpoint/a\0b"), member("y", b"x")),
         "newline": archive(member("checkpoint/a\nb", b"x")),
         "escape": archive(member("checkpoint/a\x1b[31mb", b"x")),
