@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import pathlib
+
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.container_checkpoint.kubernetes.plugins.filter.checkpoint_gate import checkpoint_gate
@@ -41,7 +44,9 @@ def test_flags_are_a_map_before_v1beta4_and_a_list_from_then_on():
     assert "scheduler" not in new["ClusterConfiguration"]
 
 
-@pytest.mark.parametrize("version, written", [("1.24.9", False), ("1.25.0", True), ("1.29.6", True), ("1.30.0", True), ("1.37.0", True), ("1.45.0", False)])
+@pytest.mark.parametrize(
+    "version, written", [("1.24.9", False), ("1.25.0", True), ("1.29.6", True), ("1.30.0", True), ("1.37.0", True), ("1.45.0", False)]
+)
 def test_the_gate_is_the_kubelets_and_only_where_the_version_knows_it(version, written):
     documents = kubeadm_config(settings(version), "init")
     assert ("featureGates" in by_kind(documents)["KubeletConfiguration"]) is written
@@ -50,7 +55,14 @@ def test_the_gate_is_the_kubelets_and_only_where_the_version_knows_it(version, w
 
 @pytest.mark.parametrize(
     "version, mode, known, answer",
-    [("1.36", "never", True, False), ("1.36", "auto", False, False), ("1.45", "auto", True, True), ("1.36", "always", None, True), ("1.20", "auto", None, False)],
+    [
+        ("1.36", "never", True, False),
+        ("1.36", "auto", "", True),
+        ("1.36", "auto", False, False),
+        ("1.45", "auto", True, True),
+        ("1.36", "always", None, True),
+        ("1.20", "auto", None, False),
+    ],
 )
 def test_what_the_kubelet_says_outranks_its_version(version, mode, known, answer):
     assert checkpoint_gate(version, mode, known) is answer
@@ -94,12 +106,21 @@ def test_join():
     given = settings("1.30.7", token="abcdef.0123456789abcdef", endpoint="10.0.0.1:6443", ca_cert_hashes=["sha256:00"], node_name="w1", taints=[])
     (found,) = kubeadm_config(given, "join")
     assert (found["apiVersion"], found["kind"]) == ("kubeadm.k8s.io/v1beta3", "JoinConfiguration")
-    assert found["discovery"]["bootstrapToken"] == {"token": "abcdef.0123456789abcdef", "apiServerEndpoint": "10.0.0.1:6443", "caCertHashes": ["sha256:00"]}
+    assert found["discovery"]["bootstrapToken"] == {
+        "token": "abcdef.0123456789abcdef",
+        "apiServerEndpoint": "10.0.0.1:6443",
+        "caCertHashes": ["sha256:00"],
+    }
     assert found["nodeRegistration"] == {"name": "w1", "criSocket": "unix:///run/containerd/containerd.sock", "taints": []}
 
 
 @pytest.mark.parametrize(
-    "given, words", [("2.1", "is no version of Kubernetes"), ("latest", "is no version of Kubernetes"), ("1.21.3", "too old: its configuration v1beta3 came with 1.22")]
+    "given, words",
+    [
+        ("2.1", "is no version of Kubernetes"),
+        ("latest", "is no version of Kubernetes"),
+        ("1.21.3", "too old: its configuration v1beta3 came with 1.22"),
+    ],
 )
 def test_versions_that_cannot_be(given, words):
     with pytest.raises(AnsibleFilterError, match=words):
@@ -131,3 +152,46 @@ def test_a_missing_setting_is_named():
 def test_version_skew(versions, words):
     found = kubernetes_skew(**versions)
     assert (words in found[0] and len(found) == 1) if words else found == []
+
+
+def double():
+    """The fields of kubeadm's types as the doubles of the molecule scenario know them."""
+    path = pathlib.Path(__file__).parents[4] / "molecule" / "kubernetes" / "repository" / "fields.py"
+    spec = importlib.util.spec_from_file_location("kubeadm_fields", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("number", range(22, 39))
+def test_every_document_has_only_fields_that_its_version_knows(number):
+    given = settings(
+        "1.%d.1" % number,
+        api_server_extra_args={"v": 2},
+        scheduler_extra_args={"v": 2},
+        kubelet_extra_args={"node-ip": "10.0.0.1"},
+        cert_sans=["a.example.org"],
+        advertise_address="10.0.0.1",
+        control_plane_endpoint="cp:6443",
+        cluster_name="c",
+        dns_domain="cluster.local",
+        image_repository="r.example.org",
+        service_subnet="10.96.0.0/12",
+        taints=[{"key": "k", "effect": "NoSchedule"}],
+        skip_phases=["addon/kube-proxy"],
+        ignore_preflight_errors=["NumCPU"],
+        patches_directory="/p",
+        token="abcdef.0123456789abcdef",
+        endpoint="cp:6443",
+        ca_cert_hashes=["sha256:00"],
+    )
+    known = {"cgroupDriver", "featureGates"}
+    fields = double()
+    assert fields.problems(kubeadm_config(given, "init"), number, known) == []
+    assert fields.problems(kubeadm_config(given, "join"), number, known) == []
+    # The same documents as another version would write them are refused by what reads the other API only.
+    other = kubeadm_config({**given, "version": "1.30.0" if number > 36 else "1.40.0"}, "init")
+    if number > 36 or number < 31:
+        assert any("is registered" in problem for problem in fields.problems(other, number, known))
+    wrong = kubeadm_config({**given, "extra": {"ClusterConfiguration": {"apiServer": {"noSuchField": 1}}}}, "init")
+    assert fields.problems(wrong, number, known) == ['unknown field "ClusterConfiguration.apiServer.noSuchField"']
