@@ -52,6 +52,7 @@ class ArchiveLimits:
     name_bytes: int = 16 * MIB
     depth: int = 64
     values: int = 100000
+    digits: int = 40
 
 
 def safe_name(name: str) -> str:
@@ -133,11 +134,17 @@ def parse_document(name: str, raw: bytes, limits: ArchiveLimits) -> t.Any:
     def constant(text: str) -> t.Any:
         raise ArchiveError("the archive's %s holds %s, which is not JSON" % (name, text))
 
+    def integer(text: str) -> int:
+        # Python 3.9 has no limit of its own, and the time grows with the square of the length.
+        if len(text) > limits.digits:
+            raise ArchiveError("the archive's %s holds a number with more than %d digits" % (name, limits.digits))
+        return int(text)
+
     if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > limits.values:
         # A small file can hold so many empty lists that the parsed form fills the memory.
         raise ArchiveError("the archive's %s holds more than %d values" % (name, limits.values))
     try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant, parse_int=integer)
     except RecursionError:
         raise ArchiveError("the archive's %s is nested deeper than %d levels" % (name, limits.depth)) from None
     except ValueError as exc:

@@ -1,16 +1,14 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles enable and pod_network and the playbook teardown: nodes given back or kept, and a question before anything goes."""
+"""The role enable and the playbook teardown: nodes given back or kept, and a question before anything goes."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 
 import pytest
-from cluster import ROOT
 
 TEARDOWN = "container_checkpoint.kubernetes.teardown"
 ENABLE = "container_checkpoint.kubernetes.enable"
@@ -35,34 +33,6 @@ def test_teardown_asks_first(cluster):
     done = cluster.play(TEARDOWN, teardown_registry=True, registry_host="node1")
     assert done.code != 0 and done.says("Say teardown_confirm=true if that is meant. Nothing was changed"), done.output[-3000:]
     assert len(cluster.resource("ServiceAccount").get().items) == accounts
-
-
-MANIFEST = """
-kind: Namespace
-apiVersion: v1
-metadata: {name: kube-flannel}
----
-kind: ConfigMap
-apiVersion: v1
-metadata: {name: kube-flannel-cfg, namespace: kube-flannel}
-data:
-  net-conf.json: '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}'
-"""
-
-
-def test_a_pod_network_gets_the_clusters_addresses(cluster, tmp_path):
-    manifest = tmp_path / "network.yml"
-    manifest.write_text(MANIFEST)
-    playbook = str(ROOT / "tests" / "e2e" / "pod_network.yml")
-    settings = {"pod_network_manifest": str(manifest), "pod_network_manifest_checksum": "sha256:" + hashlib.sha256(manifest.read_bytes()).hexdigest()}
-    assert changes(cluster.play(playbook, **settings)) == {"localhost": 1}
-    found = cluster.resource("ConfigMap").get(name="kube-flannel-cfg", namespace="kube-flannel").to_dict()
-    assert json.loads(found["data"]["net-conf.json"]) == {"Network": "10.42.0.0/16", "Backend": {"Type": "vxlan"}}
-    assert changes(cluster.play(playbook, **settings)) == {"localhost": 0}
-    wrong = cluster.play(playbook, **{**settings, "pod_network_manifest_checksum": "sha256:" + "0" * 64})
-    assert wrong.code != 0 and wrong.says("is not the file with the digest sha256:000"), wrong.output[-3000:]
-    assert changes(cluster.play(playbook, **settings, pod_network_state="absent")) == {"localhost": 1}
-    cluster.wait(lambda: "kube-flannel" not in [one.metadata.name for one in cluster.resource("Namespace").get().items], "the namespace to be gone", 20)
 
 
 def node_of(cluster, name):
