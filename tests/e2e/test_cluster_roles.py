@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles access, registry and doctor: rights that hold, a real registry on a real node, a report on every node."""
+"""The roles access, registry, doctor and pod_network: rights that hold, a real registry on a real node, a report on every node."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 
 import pytest
@@ -121,10 +123,36 @@ def test_the_doctor_reports_every_node_and_changes_nothing(cluster, tmp_path):
 def test_the_doctor_says_what_is_missing_and_what_could_not_be_asked(cluster):
     cluster.on("node1", "mv /usr/sbin/criu /usr/sbin/criu.away")
     try:
-        done = cluster.play("container_checkpoint.kubernetes.doctor", doctor_require=["checkpoint"])
+        done = cluster.play("container_checkpoint.kubernetes.doctor", target="node1", doctor_require=["checkpoint"], doctor_ask_api=True)
     finally:
         cluster.on("node1", "mv /usr/sbin/criu.away /usr/sbin/criu")
     assert done.code != 0 and done.says("node1 cannot checkpoint: criu is not installed"), done.output[-3000:]
-    assert not done.says("node2 cannot")
-    one = cluster.play("container_checkpoint.kubernetes.doctor", target="node2", doctor_ask_api=True)
-    assert [row["why"] for row in one.report["rows"]] == ["", "the cluster has this node, but it was not asked"]
+    assert {row["node"]: row["why"] for row in done.report["rows"]}["node2"] == "the cluster has this node, but it was not asked"
+
+
+MANIFEST = """
+kind: Namespace
+apiVersion: v1
+metadata: {name: kube-flannel}
+---
+kind: ConfigMap
+apiVersion: v1
+metadata: {name: kube-flannel-cfg, namespace: kube-flannel}
+data:
+  net-conf.json: '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}'
+"""
+
+
+def test_a_pod_network_gets_the_clusters_addresses(cluster, tmp_path):
+    manifest = tmp_path / "network.yml"
+    manifest.write_text(MANIFEST)
+    playbook = str(ROOT / "tests" / "e2e" / "pod_network.yml")
+    settings = {"pod_network_manifest": str(manifest), "pod_network_manifest_checksum": "sha256:" + hashlib.sha256(manifest.read_bytes()).hexdigest()}
+    assert changes(cluster.play(playbook, **settings)) == {"localhost": 1}
+    found = cluster.resource("ConfigMap").get(name="kube-flannel-cfg", namespace="kube-flannel").to_dict()
+    assert json.loads(found["data"]["net-conf.json"]) == {"Network": "10.42.0.0/16", "Backend": {"Type": "vxlan"}}
+    assert changes(cluster.play(playbook, **settings)) == {"localhost": 0}
+    wrong = cluster.play(playbook, **{**settings, "pod_network_manifest_checksum": "sha256:" + "0" * 64})
+    assert wrong.code != 0 and wrong.says("is not the file with the digest sha256:000"), wrong.output[-3000:]
+    assert changes(cluster.play(playbook, **settings, pod_network_state="absent")) == {"localhost": 1}
+    cluster.wait(lambda: "kube-flannel" not in [one.metadata.name for one in cluster.resource("Namespace").get().items], "the namespace to be gone", 20)
