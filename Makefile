@@ -12,10 +12,10 @@ export BUILD CACHE
 
 GATE := tests/gate
 # In the order in which they start, two at a time: the long ones first.
-PARTS := e2e sanity sanity-floor units lint molecule integration unit
+PARTS := e2e sanity sanity-floor units lint molecule roles integration unit
 
 .DEFAULT_GOAL := help
-.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e handler demo bench test clean
+.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e roles handler demo bench test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -64,13 +64,16 @@ molecule: ## the roles on real systemd nodes (root)
 e2e: ## the demonstration, the main path with its faults, and the lab, with the real containerd, runc and CRIU (root)
 	@$(GATE)/e2e.sh
 
+roles: ## the roles that set a cluster up, on two nodes with the doubles of kubelet and API server (root)
+	@LAB_NAME=$${LAB_NAME:-roles} $(GATE)/e2e.sh roles
+
 demo: ## a live counter moves between two nodes (root); with KUBECONFIG, INVENTORY and REGISTRY on your own cluster
 	@tests/lab/demo/run
 
 bench: ## the measurements, side by side with what people use today (root)
 	@$(GATE)/bench.sh
 
-test: deps ## lint, sanity, unit, units, integration, molecule and e2e; what CI runs
+test: deps ## lint, sanity, unit, units, integration, molecule, e2e and roles; what CI runs
 	@$(MAKE) --no-print-directory -j 2 venv
 	@python3 $(GATE)/run.py $(BUILD)/logs $(PARTS)
 

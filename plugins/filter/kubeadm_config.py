@@ -15,8 +15,7 @@ description:
   - Makes the documents for C(kubeadm init) or C(kubeadm join), in the API version that this kubeadm reads.
   - The feature gate C(ContainerCheckpoint) goes into the KubeletConfiguration, and is refused in the arguments of
     the API server, the controller manager and the scheduler.
-  - It serves the roles P(container_checkpoint.kubernetes.control_plane#role) and
-    P(container_checkpoint.kubernetes.worker#role).
+  - Write the result to a file for C(kubeadm config validate --config) and C(kubeadm init --config).
 positional: kind
 options:
   _input:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What kubeadm of a version reads, which versions go together, and where the ContainerCheckpoint gate belongs.
 
-PRIVATE to the collection. Pure functions behind the filters of the roles control_plane, worker and kubernetes_node.
+PRIVATE to the collection. Pure functions behind the filters kubeadm_config, kubernetes_skew and checkpoint_gate.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def test_the_timer_is_installed_runs_is_asked_and_removed(cluster, controller):
     again = ask(cluster)
     assert again.code == 0 and "changed=0" in again.output.rpartition("PLAY RECAP")[2], again.output[-3000:]
 
-    cluster.wait(lambda: finished(cluster, "success"), "the timer to have run the backup", 150)
+    cluster.wait(lambda: finished(cluster, "success"), "the timer to have run the backup", 600)
     after = ask(cluster).report[0]
     assert after["last_result"] in ("success", "running") and after["last_run"]
     report = json.loads(cluster.on("node2", "cat /var/lib/container-checkpoint-backup-e2e/report.json"))
@@ -128,7 +128,7 @@ def test_the_timer_is_installed_runs_is_asked_and_removed(cluster, controller):
 
 def test_a_failed_run_is_told_and_the_timer_goes(cluster, controller):
     put(cluster, PLACE + "/variables.json", json.dumps({**controller, "backup_directory": "/proc/nowhere"}))
-    cluster.wait(lambda: finished(cluster, "exit-code"), "a run to fail", 150)
+    cluster.wait(lambda: finished(cluster, "exit-code"), "a run to fail", 300)
     put(cluster, PLACE + "/variables.json", "{")
     told = ask(cluster)
     assert told.report[0]["last_result"] in ("failed", "running"), told.report

@@ -3,9 +3,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# e2e.sh [demo] [nodes] [workloads] [handler] [handler_trixie] [lab]: everything that runs on the lab's nodes, with the real containerd,
+# e2e.sh [demo] [nodes] [roles] [workloads] [handler] [handler_trixie] [lab]: everything that runs on the lab's nodes, with the real containerd,
 # runc and CRIU: the demonstration, the main path with its faults, preflight's predictions, the lab itself, and (only when named) the
-# restore handler. Needs root.
+# roles that set a cluster up and the restore handler. Needs root.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -34,8 +34,12 @@ nodes() {
 # The demonstration, as a newcomer calls it, but for the lab that stays.
 step_demo() { LAB_NAME=$name KEEP=1 "$GATE_ROOT/tests/lab/demo/run" && provisioned=true; }
 
-# The whole path and its faults.
-step_nodes() { nodes && env E2E_LAB="$name" "${pytest[@]}" tests/e2e; }
+# The whole path and its faults, the backups, and the restores through the handler.
+roles=(tests/e2e/test_cluster_roles.py tests/e2e/test_backup_timer.py)
+step_nodes() { nodes && env E2E_LAB="$name" "${pytest[@]}" tests/e2e "${roles[@]/#/--ignore=}"; }
+
+# The roles that set a cluster up, and the backup's timer.
+step_roles() { nodes && env E2E_LAB="$name" "${pytest[@]}" "${roles[@]}"; }
 
 # What pod_preflight predicts against what CRIU then does. WORKLOADS_ALL=1, WORKLOADS_RANDOM=N, WORKLOADS_SEED=S: more of them.
 step_workloads() { nodes && env WORKLOADS_LAB="$name" "${pytest[@]}" -s tests/workloads; }

@@ -8,6 +8,7 @@ PROGRAMS holds crio.py and criu.py. Runs on a node: needs dpkg-deb and nothing e
 
 import gzip
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -115,8 +116,11 @@ def main():
     with open(os.path.join(repository, "Packages"), "w", encoding="utf-8") as stream:
         stream.write("\n".join(entries))
     # The same CRIU as an archive, for those who build their own.
+    content = program("criu.py").encode("utf-8")
+    member = tarfile.TarInfo("sbin/criu")
+    member.mode, member.size = 0o755, len(content)
     with tarfile.open(os.path.join(repository, "criu.tar.gz"), "w:gz") as archive:
-        archive.add(os.path.join(sys.argv[1], "criu.py"), "sbin/criu")
+        archive.addfile(member, io.BytesIO(content))
     with gzip.open(os.path.join(repository, "Packages.gz"), "wt", encoding="utf-8") as stream:
         stream.write("\n".join(entries))
 

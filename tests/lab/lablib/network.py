@@ -127,6 +127,10 @@ def up(lab: state.Lab) -> None:
 
 def down(bridge: str, last: bool) -> None:
     """Remove everything of a bridge; after the last lab, forwarding is what it was before the first."""
+    # The kernel takes an ended node's network apart in its own time; the next lab with this number must not find it.
+    for link in json.loads(shell.output(["ip", "-j", "link"]) or "[]"):
+        if link["ifname"].startswith(f"vb-{bridge}-"):
+            shell.run(["ip", "link", "delete", link["ifname"]], check=False)
     shell.run(["ip", "link", "delete", bridge], check=False)
     shell.run(["nft", "delete", "table", "ip", bridge], check=False)
     if shutil.which("iptables"):

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
-
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.container_checkpoint.kubernetes.plugins.filter.checkpoint_gate import checkpoint_gate
 from ansible_collections.container_checkpoint.kubernetes.plugins.filter.kubeadm_config import kubeadm_config
 from ansible_collections.container_checkpoint.kubernetes.plugins.filter.kubernetes_skew import kubernetes_skew
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support import kubeadm_fields as fields
 
 
 def settings(version, **more):
@@ -154,15 +152,6 @@ def test_version_skew(versions, words):
     assert (words in found[0] and len(found) == 1) if words else found == []
 
 
-def double():
-    """The fields of kubeadm's types as the doubles of the molecule scenario know them."""
-    path = pathlib.Path(__file__).parents[4] / "molecule" / "kubernetes" / "repository" / "fields.py"
-    spec = importlib.util.spec_from_file_location("kubeadm_fields", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("number", range(22, 39))
 def test_every_document_has_only_fields_that_its_version_knows(number):
     given = settings(
@@ -186,7 +175,6 @@ def test_every_document_has_only_fields_that_its_version_knows(number):
         ca_cert_hashes=["sha256:00"],
     )
     known = {"cgroupDriver", "featureGates"}
-    fields = double()
     assert fields.problems(kubeadm_config(given, "init"), number, known) == []
     assert fields.problems(kubeadm_config(given, "join"), number, known) == []
     # The same documents as another version would write them are refused by what reads the other API only.
