@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
+# The fields of kubeadm's documents, which the unit tests know as well.
+FIELDS = HERE.parents[2] / "tests/unit/plugins/support/kubeadm_fields.py"
 # Fields of the KubeletConfiguration that are empty on most nodes, so not in /configz.
 MORE_FIELDS = {"featureGates", "staticPodPath", "staticPodURL", "kubeReserved", "systemReserved", "evictionHard", "tracing", "serverTLSBootstrap"}
 UNIT = """[Unit]
@@ -71,7 +73,7 @@ def package(destination: pathlib.Path, name: str, version: str, known: set[str])
             put(root, "DEBIAN/postinst", POSTINST, 0o755)
             put(root, "DEBIAN/prerm", PRERM, 0o755)
         if name == "kubeadm":
-            put(root, "usr/lib/kubernetes-doubles/fields.py", (HERE / "fields.py").read_text())
+            put(root, "usr/lib/kubernetes-doubles/fields.py", FIELDS.read_text())
         file = destination / ("%s_%s_all.deb" % (name, version))
         subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", place, str(file)], check=True, stdout=subprocess.DEVNULL)
     data = file.read_bytes()

@@ -34,7 +34,7 @@ def test_the_asked_version_is_installed_and_held(host):
     for package in ("kubelet", "kubeadm", "kubectl"):
         assert host.package(package).version == "1.36.1-1.1"
     assert set(host.check_output("apt-mark showhold").split()) == {"kubelet", "kubeadm", "kubectl"}
-    assert json.loads(host.file("/var/lib/container-checkpoint/roles/kubernetes_node-holds.json").content_string) == ["kubeadm", "kubectl", "kubelet"]
+    assert json.loads(host.file("/var/lib/container-checkpoint/roles/kubernetes_node.json").content_string)["held"] == ["kubeadm", "kubectl", "kubelet"]
 
 
 def test_an_upgrade_leaves_them_alone(host):
