@@ -92,8 +92,19 @@ def start_kubelet(registration: dict, kubelet: dict) -> None:
     subprocess.run(["systemctl", "restart", "kubelet"], check=True)
 
 
+def upload_certificates() -> None:
+    if not os.path.exists("/etc/kubernetes/pki/ca.crt"):
+        fail("error execution phase upload-certs: error loading CA")
+    key = secrets.token_hex(32)
+    write("/var/lib/kubernetes-doubles/last-key", key)
+    print("[upload-certs] Storing the certificates in Secret \"kubeadm-certs\"\n[upload-certs] Using certificate key:\n%s" % key)
+
+
 def init(argv: list[str]) -> None:
-    found = documents(argv)
+    found = documents(argv) if argv[1:2] != ["phase"] or option(argv, "--config") else {}
+    if argv[1:3] == ["phase", "upload-certs"] and "--upload-certs" in argv:
+        upload_certificates()
+        return
     if os.path.exists("/etc/kubernetes/admin.conf"):
         fail(
             "error execution phase preflight: [preflight] Some fatal errors occurred:\n\t[ERROR FileAvailable--etc-kubernetes-admin.conf] already exists"
@@ -116,6 +127,8 @@ def join(argv: list[str]) -> None:
         fail("couldn't validate the identity of the API Server with token %s: no such host" % token)
     # What the cluster of these tests hands out.
     kubelet = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "featureGates": {"ContainerCheckpoint": True}}
+    if found.get("controlPlane", {}).get("certificateKey"):
+        write("/etc/kubernetes/admin.conf", "apiVersion: v1\nkind: Config\n")
     start_kubelet(found["nodeRegistration"], kubelet)
     print("This node has joined the cluster")
 

@@ -110,6 +110,14 @@ def test_join():
         "caCertHashes": ["sha256:00"],
     }
     assert found["nodeRegistration"] == {"name": "w1", "criSocket": "unix:///run/containerd/containerd.sock", "taints": []}
+    assert "controlPlane" not in found
+
+
+def test_a_further_control_plane():
+    given = settings("1.36.2", token="abcdef.0123456789abcdef", endpoint="api:6443", ca_cert_hashes=["sha256:00"], certificate_key="k" * 64)
+    (found,) = kubeadm_config({**given, "advertise_address": "10.0.0.2"}, "join")
+    assert found["controlPlane"] == {"certificateKey": "k" * 64, "localAPIEndpoint": {"advertiseAddress": "10.0.0.2"}}
+    assert kubeadm_config(given, "join")[0]["controlPlane"] == {"certificateKey": "k" * 64}
 
 
 @pytest.mark.parametrize(
@@ -173,6 +181,7 @@ def test_every_document_has_only_fields_that_its_version_knows(number):
         token="abcdef.0123456789abcdef",
         endpoint="cp:6443",
         ca_cert_hashes=["sha256:00"],
+        certificate_key="k" * 64,
     )
     known = {"cgroupDriver", "featureGates"}
     assert fields.problems(kubeadm_config(given, "init"), number, known) == []
