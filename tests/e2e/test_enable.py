@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role enable and the playbook teardown: nodes given back or kept, and a question before anything goes."""
+"""The role enable and the playbooks cluster and teardown: nodes given back or kept, and a question before anything goes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import re
 import pytest
 
 TEARDOWN = "container_checkpoint.kubernetes.teardown"
+CLUSTER = "container_checkpoint.kubernetes.cluster"
 ENABLE = "container_checkpoint.kubernetes.enable"
 # How the double of the kubelet runs on a lab's node.
 KUBELET = {
@@ -33,6 +34,13 @@ def test_teardown_asks_first(cluster):
     done = cluster.play(TEARDOWN, teardown_registry=True, registry_host="node1")
     assert done.code != 0 and done.says("Say teardown_confirm=true if that is meant. Nothing was changed"), done.output[-3000:]
     assert len(cluster.resource("ServiceAccount").get().items) == accounts
+
+
+def test_a_cluster_needs_a_control_plane_and_a_place_for_its_kubeconfig(cluster):
+    done = cluster.play(CLUSTER, cluster_control_plane="node1", cluster_workers="node2")
+    assert done.code != 0 and done.says("an absolute path in cluster_kubeconfig (''). Nothing was changed"), done.output[-3000:]
+    done = cluster.play(CLUSTER, cluster_control_plane="node1:node2", cluster_workers="none", cluster_kubeconfig="/nowhere")
+    assert done.code != 0 and done.says("with several of them control_plane_endpoint ('')"), done.output[-3000:]
 
 
 def node_of(cluster, name):
