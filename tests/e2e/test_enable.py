@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 
+import kubernetes.dynamic.exceptions
 import pytest
+import yaml
 
 TEARDOWN = "container_checkpoint.kubernetes.teardown"
 CLUSTER = "container_checkpoint.kubernetes.cluster"
@@ -61,7 +64,20 @@ def uncordoned(cluster):
         cluster.resource("Node").patch(name=name, body={"spec": {"unschedulable": None}}, content_type="application/merge-patch+json")
 
 
-def test_nodes_are_emptied_changed_and_given_back_one_by_one(cluster, counter, uncordoned):
+@pytest.fixture
+def for_new_nodes(cluster):
+    """What kubeadm gives to kubelets of new nodes, as a function."""
+    with contextlib.suppress(kubernetes.dynamic.exceptions.ConflictError):
+        cluster.resource("Namespace").create(body={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}})
+    place = {"name": "kubelet-config", "namespace": "kube-system"}
+    config = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 110\nfeatureGates:\n  Other: true\n"
+    maps = cluster.resource("ConfigMap")
+    maps.create(body={"apiVersion": "v1", "kind": "ConfigMap", "metadata": place, "data": {"kubelet": config}}, namespace="kube-system")
+    yield lambda: yaml.safe_load(maps.get(**place).to_dict()["data"]["kubelet"])
+    maps.delete(**place)
+
+
+def test_nodes_are_emptied_changed_and_given_back_one_by_one(cluster, counter, uncordoned, for_new_nodes):
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "owner", "uid": "0", "controller": True}
     cluster.resource("Pod").patch(
         name="counter", namespace="default", body={"metadata": {"ownerReferences": [owner]}}, content_type="application/merge-patch+json"
@@ -69,6 +85,7 @@ def test_nodes_are_emptied_changed_and_given_back_one_by_one(cluster, counter, u
     before = cluster.on("node1", "cat " + CONFIG)
     # Once through CRIU and the runtime is enough.
     settings = {"kubernetes_node_kubelet_settings": {"maxPods": 64}, "enable_runtime": "{{ inventory_hostname == 'node1' }}"}
+    settings["kubernetes_node_kubelet_cluster_wide"] = True
     try:
         done = cluster.play(ENABLE, **KUBELET, **settings)
         assert done.code == 0, done.output[-4000:]
@@ -77,6 +94,8 @@ def test_nodes_are_emptied_changed_and_given_back_one_by_one(cluster, counter, u
         for node in ("node1", "node2"):
             found = json.loads(cluster.on(node, "cat " + CONFIG))
             assert found["maxPods"] == 64 and found["featureGates"]["ContainerCheckpoint"] is True
+        kept = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
+        assert for_new_nodes() == {**kept, "maxPods": 64, "featureGates": {"Other": True, "ContainerCheckpoint": True}}
         order = [match.start() for match in re.finditer("Cordon and drain the node|Uncordon the node", done.output)]
         assert len(order) >= 4 and done.output.index("Uncordon the node") < done.output.rindex("Cordon and drain the node")
     finally:
