@@ -139,8 +139,7 @@ def look(params: t.Mapping[str, t.Any], result: t.Dict[str, t.Any]) -> None:
         raise InputError("name %r must begin with the registry's host" % params["name"])
     if params["newest"] < 0:
         raise InputError("newest is %d; it must not be negative" % params["newest"])
-    send = _image_info.HashingSend(sender_for(params))
-    registry = registry_for(params, name, send)
+    registry = registry_for(params, name, sender_for(params))
     registry.connect()
     wanted = name.digest or name.tag
     if wanted is None:
@@ -157,7 +156,7 @@ def look(params: t.Mapping[str, t.Any], result: t.Dict[str, t.Any]) -> None:
         image["image"] = "%s@%s" % (name.name, image["digest"])
         result["images"].append(image)
         if params["verify"]:
-            _image_info.verify(registry, send, image)
+            _image_info.verify(registry, image)
 
 
 def main() -> None:

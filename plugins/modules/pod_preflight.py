@@ -257,6 +257,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info, _pair, _preflight
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec import pods_option
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Cri
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
@@ -268,15 +269,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._p
 def argument_spec() -> t.Dict[str, t.Any]:
     """All options."""
     return {
-        "pods": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "namespace": {"type": "str", "default": "default"},
-                "name": {"type": "str", "required": True},
-                "containers": {"type": "list", "elements": "str"},
-            },
-        },
+        "pods": pods_option(),
         "namespace": {"type": "str"},
         "containers": {"type": "list", "elements": "str"},
         "pod_objects": {"type": "list", "elements": "dict"},

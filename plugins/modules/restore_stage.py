@@ -357,7 +357,9 @@ def source_of(module: AnsibleModule) -> t.Tuple[_stage_source.Feed, str]:
     if params["layout"]:
         store = _stage_image.LayoutStore(params["layout"])
     else:
-        store = _stage_image.RegistryStore(lambda send: registry_for(params, reference, send), sender_for(params))
+        registry = registry_for(params, reference, sender_for(params))
+        registry.connect()
+        store = registry
     image = _stage_image.look(store, reference)
     if params["archive_sha256"] not in (None, image.archive_sha256):
         raise ArchiveError("the archive in %s has the SHA-256 digest %s, not %s" % (reference, image.archive_sha256, params["archive_sha256"]))
