@@ -14,19 +14,14 @@ import json
 import os
 import re
 import typing as t
-import zlib
 from dataclasses import dataclass
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import (
-    PassThrough,
-    Program,
-    RunWithPipes,
-)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import RunWithPipes
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._decompress import make_decompressor
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
     ArchiveError,
     InputError,
     RegistryError,
-    RuntimeToolError,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import open_regular
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference
@@ -126,7 +121,7 @@ def feed_from(
             for sink in sinks:
                 sink(block)
 
-        decoder = _decoder(image, give, find, run)
+        decoder = make_decompressor(image.compression, give, "the layer of %s" % image.reference, find, run)
         digest = hashlib.sha256()
         size = 0
 
@@ -150,49 +145,6 @@ def feed_from(
             )
 
     return feed
-
-
-def _decoder(image: CheckpointImage, sink: Sink, find: t.Callable[[str], t.Optional[str]], run: RunWithPipes) -> t.Any:
-    if image.compression == "none":
-        return PassThrough(sink)
-    if image.compression == "gzip":
-        return _Gunzip(sink)
-    program = find("zstd")
-    if program is None:
-        raise RuntimeToolError(
-            "the layer of %s is compressed with zstd, which is not installed here: install zstd" % image.reference
-        )
-    return Program(sink, [program, "-q", "-d", "-c", "--memory=64MB"], run, "zstd")
-
-
-class _Gunzip:
-    """gzip in this process, never more than a block of output at a time."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._zlib = zlib.decompressobj(16 + zlib.MAX_WBITS)
-
-    def write(self, block: bytes) -> None:
-        pending = bytes(block)
-        while not self._zlib.eof:
-            try:
-                output = self._zlib.decompress(pending, _BLOCK)
-            except zlib.error as exc:
-                raise ArchiveError("the layer's gzip stream is damaged: %s" % exc) from None
-            if output:
-                self._sink(output)
-            pending = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
-            if not pending and len(output) < _BLOCK:
-                break
-        if self._zlib.eof and pending:
-            raise ArchiveError("the layer has something behind its gzip stream")
-
-    def close(self) -> None:
-        if not self._zlib.eof:
-            raise ArchiveError("the layer's gzip stream is truncated")
-
-    def abort(self) -> None:
-        """Nothing to give up."""
 
 
 class LayoutStore:
