@@ -104,3 +104,4 @@ def test_every_byte_comes_back(bare: Node) -> None:
             node.pod("web", handler=HANDLER)
     finally:
         node.run("mv {0}.kept {0} && systemctl restart containerd".format(CONFIG))
+        node.reconnect()
