@@ -14,9 +14,17 @@ import re
 import typing as t
 from urllib.parse import urljoin
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import RegistryError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import ArchiveScanner
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_privileges import (
+    PrivilegeReader,
+    as_dict,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import RunWithPipes
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, RegistryError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import sha256_digest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._stage_image import feed_from, look
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
@@ -70,6 +78,7 @@ def describe(registry: Registry, reference: str) -> t.Optional[JsonDict]:
         "blobs": blobs,
         "annotations": annotations,
         "verified": None,
+        "privileges": None,
     }
 
 
@@ -85,6 +94,19 @@ def verify(registry: Registry, image: JsonDict) -> None:
     for blob in image["blobs"]:
         _read_back(registry, blob["digest"], blob["size"])
     image["verified"] = True
+
+
+def privileges(
+    registry: Registry, image: str, find: t.Callable[[str], t.Optional[str]], run: RunWithPipes
+) -> JsonDict:
+    """What the processes in the checkpoint may do, out of the archive in the image's layer; every digest is compared."""
+    found = look(registry, ImageReference.parse(image))
+    scanner, reader, total = ArchiveScanner(), PrivilegeReader(), hashlib.sha256()
+    feed_from(registry, found, find, run)([total.update, scanner.feed, reader.feed])
+    if total.hexdigest() != found.archive_sha256:
+        raise ArchiveError("the archive in %s does not have the digest that its configuration says: it was changed" % image)
+    scanner.finish()
+    return as_dict(reader.images())
 
 
 def _read_back(registry: Registry, digest: str, expected: int) -> None:

@@ -5,18 +5,24 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _image_info
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import RegistryError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_privileges import as_dict, read_file
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, RegistryError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import HttpClient
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import (
+    LAYER_TYPES,
     Descriptor,
+    image_config,
     image_manifest,
     sha256_digest,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry_auth import Credentials
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support import archives
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.registry import FakeRegistry
 
 CONFIG, LAYER = b'{"os":"linux"}', b"memory" * 100000
@@ -51,6 +57,40 @@ def test_an_image_is_read_back(auth):
         _image_info.verify(registry, image)
         assert image["verified"] is True
         assert len(fake.requests("GET", "/blobs/")) >= 2
+
+
+def push_archive(registry, archive, compression="none", diff_id=None):
+    """A checkpoint image of a real archive; its reference by digest."""
+    layer = gzip.compress(archive) if compression == "gzip" else archive
+    config = image_config("amd64", None, diff_id or sha256_digest(archive))
+    registry.put_blob(config)
+    registry.put_blob(layer)
+    manifest = image_manifest(config, Descriptor(LAYER_TYPES[compression], sha256_digest(layer), len(layer)), {})
+    registry.put_manifest("1", manifest)
+    return "host/team/app@" + sha256_digest(manifest)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_what_the_processes_may_do_is_read_out_of_the_layer(compression):
+    archive = archives.fixture_bytes("containerd-counter-counter")
+    with FakeRegistry() as fake:
+        registry = client(fake)
+        image = push_archive(registry, archive, compression)
+        found = _image_info.privileges(registry, image, lambda name: None, None)
+    assert found == as_dict(read_file(archives.fixture("containerd-counter-counter")))
+
+
+def test_an_archive_that_is_not_what_the_image_says_or_not_what_it_should_be():
+    archive = archives.fixture_bytes("containerd-counter-counter")
+    with FakeRegistry() as fake:
+        registry = client(fake)
+        image = push_archive(registry, archive, diff_id=sha256_digest(b"another"))
+        with pytest.raises(ArchiveError, match="does not have the digest"):
+            _image_info.privileges(registry, image, lambda name: None, None)
+        for hostile in (archives.member("../x", b"y") + archive, archive[:-4096]):
+            image = push_archive(registry, hostile)
+            with pytest.raises(ArchiveError):
+                _image_info.privileges(registry, image, lambda name: None, None)
 
 
 def test_what_is_not_there():
