@@ -43,6 +43,16 @@ def test_an_old_runc_is_asked_for_its_command():
     assert node.facts()["oci_runtime"]["criu"] is True
 
 
+@pytest.mark.parametrize("answer, name", [("runc version 1.3.6\ncommit: x\n", "runc"), ("a wrapper 1.3.6\n", "container-checkpoint-runc")])
+def test_a_runtime_is_called_as_it_calls_itself(answer, name):
+    """The restore handler as default runtime is runc to whoever compares two nodes."""
+    front = "/usr/local/libexec/container-checkpoint/container-checkpoint-runc"
+    table = commands(**{"container-checkpoint-runc --version": (0, answer, ""), "container-checkpoint-runc features": (0, FEATURES, "")})
+    table["containerd config dump"] = (0, (CONTAINERD_DUMP % "").replace("BinaryName = ''", "BinaryName = '%s'" % front), "")
+    runtime = Node(table, {**FILES, front: ""}).facts()["oci_runtime"]
+    assert (runtime["name"], runtime["path"], runtime["version"], runtime["criu"]) == (name, front, "1.3.6", True)
+
+
 CRIO_CONFIG = """
 [crio]
 [crio.runtime]
