@@ -311,8 +311,7 @@ class ActionModule(ActionBase):
         found = [_age.check_recipient(recipient) for recipient in self._params["recipients"] or []]
         if self._params["recipients_file"]:
             try:
-                path = self._find_needle("files", self._params["recipients_file"])
-                with open(path, encoding="utf-8") as stream:
+                with open(self._find_file(self._params["recipients_file"]), encoding="utf-8") as stream:
                     more = _age.parse_recipients(stream.read())
             except (AnsibleError, OSError, ValueError) as exc:
                 raise InputError("recipients_file cannot be read: %s" % to_native(exc)) from None
@@ -320,6 +319,15 @@ class ActionModule(ActionBase):
                 raise InputError("recipients_file %s names no recipient" % path)
             found += more
         return list(dict.fromkeys(found))
+
+    def _find_file(self, name: str) -> str:
+        """Where Ansible looks for files (beside the playbook or in the role), else where it was started."""
+        try:
+            return self._find_needle("files", name)
+        except AnsibleError:
+            if os.path.isfile(name):
+                return name
+            raise
 
     def _node(self, step: str, recipients: t.Sequence[str], **more: t.Any) -> t.Dict[str, t.Any]:
         """Run the module of the same name on the node."""

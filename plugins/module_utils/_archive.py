@@ -19,9 +19,8 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_policy import (
     DOCUMENTS,
-    HEADS,
+    KEPT,
     REQUIRED,
-    SMALL,
     ArchiveLimits,
     MemberGuard,
     parse_document,
@@ -123,7 +122,7 @@ class ArchiveScanner:
 
     def _member(self, member: TarMember) -> t.Optional[Sink]:
         name = self._guard.admit(member)
-        limit = DOCUMENTS.get(name) or SMALL.get(name) or HEADS.get(name)
+        limit = KEPT.get(name)
         self._current = (name, _Head(limit) if limit else None)
         if member.kind == FILE:
             self._members.append((name, member.size))

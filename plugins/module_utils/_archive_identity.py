@@ -120,7 +120,7 @@ def parse_time(text: t.Any) -> t.Optional[datetime.datetime]:
     if not match:
         return None
     try:
-        value = datetime.datetime.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S")
+        value = datetime.datetime.fromisoformat(match.group(1))
         value = value.replace(microsecond=int((match.group(2) or "0")[:6].ljust(6, "0")))
         zone = match.group(3)
         if zone != "Z":

@@ -41,6 +41,10 @@ SMALL = {
 }
 # Members of which only the beginning is kept.
 HEADS = {"dump.log": 64 * 1024}
+KEPT = {**DOCUMENTS, **SMALL, **HEADS}
+_LIMITED = {**DOCUMENTS, **SMALL}
+# Names about which nothing needs a closer look: short, of common characters, and no part begins with a dot.
+_COMMON = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9_][A-Za-z0-9_.:+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.:+-]*)*")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class ArchiveLimits:
 
 def safe_name(name: str) -> str:
     """The normal form of a member's name (no C(.), no doubled or trailing slash), or ArchiveError."""
+    if _COMMON.fullmatch(name):
+        return name
     if name.startswith("/"):
         raise ArchiveError("the archive has a member with the absolute name %r" % name)
     parts = [part for part in name.split("/") if part not in ("", ".")]
@@ -98,11 +104,10 @@ class MemberGuard:
                 return name
             raise ArchiveError("the archive has a file without a name")
         self._check_siblings(name, member.kind)
-        for limit in (DOCUMENTS, SMALL):
-            if name in limit and member.size > limit[name]:
-                raise ArchiveError(
-                    "the archive's %s has %d bytes; at most %d are accepted" % (name, member.size, limit[name])
-                )
+        if name in _LIMITED and member.size > _LIMITED[name]:
+            raise ArchiveError(
+                "the archive's %s has %d bytes; at most %d are accepted" % (name, member.size, _LIMITED[name])
+            )
         self._kinds[name] = member.kind
         self._name_bytes += len(name)
         if len(self._kinds) > self._limits.members or self._name_bytes > self._limits.name_bytes:
@@ -113,7 +118,7 @@ class MemberGuard:
         known = self._kinds.get(name)
         if known is not None and not known == kind == DIRECTORY:
             raise ArchiveError("the archive has two members with the name %r" % name)
-        if kind == DIRECTORY and (name in DOCUMENTS or name in SMALL or name in HEADS):
+        if kind == DIRECTORY and name in KEPT:
             raise ArchiveError("the archive's %s is a directory" % name)
         parent = name.rpartition("/")[0]
         while parent:
@@ -140,7 +145,8 @@ def parse_document(name: str, raw: bytes, limits: ArchiveLimits) -> t.Any:
             raise ArchiveError("the archive's %s holds a number with more than %d digits" % (name, limits.digits))
         return int(text)
 
-    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > limits.values:
+    opened = raw.count(b"[") + raw.count(b"{")
+    if opened + raw.count(b",") > limits.values:
         # A small file can hold so many empty lists that the parsed form fills the memory.
         raise ArchiveError("the archive's %s holds more than %d values" % (name, limits.values))
     try:
@@ -151,7 +157,8 @@ def parse_document(name: str, raw: bytes, limits: ArchiveLimits) -> t.Any:
         # Of a JSONDecodeError only the position: the text may hold the container's environment.
         where = " at byte %d" % exc.pos if isinstance(exc, json.JSONDecodeError) else ""
         raise ArchiveError("the archive's %s is not valid JSON%s" % (name, where)) from None
-    _check_depth(name, document, limits.depth)
+    if opened > limits.depth:
+        _check_depth(name, document, limits.depth)
     if CDI_PREFIX.encode("ascii") in raw.lower() or b"\\u" in raw:
         # Only where the text, or an escape that may hide it, gives a reason to look at every key.
         _check_keys(name, document)

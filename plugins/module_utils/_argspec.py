@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that say how to reach a kubelet; documented in the fragment C(_kubelet).
+"""Options of several modules: how to reach a kubelet (documented in the fragment C(_kubelet)), and pods by name.
 
 PRIVATE to the collection.
 """
@@ -31,6 +31,19 @@ def kubelet_argument_spec() -> t.Dict[str, t.Dict[str, t.Any]]:
         "kubelet_fingerprint": {"type": "str"},
         "kubelet_serving_cert": {"type": "path"},
         "kubelet_validate_certs": {"type": "bool", "default": True},
+    }
+
+
+def pods_option() -> t.Dict[str, t.Any]:
+    """The option C(pods): pods by namespace and name, each with its containers if not all are meant."""
+    return {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "namespace": {"type": "str", "default": "default"},
+            "name": {"type": "str", "required": True},
+            "containers": {"type": "list", "elements": "str"},
+        },
     }
 
 

@@ -59,40 +59,48 @@ class Images:
     user_namespace: bool
 
 
+Load = t.Callable[[str], bytes]
+
+
 def read(directory: str) -> Images:
     """Read the images in C(directory); raise ArchiveError if they are incomplete or not what CRIU writes."""
-    inventory = next(image.entries(image.load(directory, "inventory.img"), "inventory"), None)
+    return read_images(lambda name: image.load(directory, name), os.listdir(directory))
+
+
+def read_images(load: Load, names: t.Iterable[str]) -> Images:
+    """The same of images that lie elsewhere. load: the bytes of one, or ArchiveError; names: what there is."""
+    inventory = next(image.entries(load("inventory.img"), "inventory"), None)
     if inventory is None:
         raise ArchiveError("CRIU image inventory.img is empty")
     tasks = []
     machine = 0
-    for process in image.entries(image.load(directory, "pstree.img"), "pstree"):
+    for process in image.entries(load("pstree.img"), "pstree"):
         pid = image.number(process, 1)
         tids = image.numbers(process, 5)
         if len(tasks) + len(tids) > _MAX_TASKS:
             raise ArchiveError("the checkpoint holds more than %d tasks" % _MAX_TASKS)
-        core = _core(directory, pid)
+        core = _core(load, pid)
         machine = machine or image.number(core, 1)
-        tasks.append(_task(directory, pid, tids, core))
+        tasks.append(_task(load, pid, tids, core))
     if not tasks:
         raise ArchiveError("the checkpoint holds no process")
     return Images(
         tasks=tuple(tasks),
         machine=machine,
         lsm=LSM_NAMES.get(image.number(inventory, 6), "unknown"),
-        user_namespace=any(name.startswith("userns-") for name in os.listdir(directory)),
+        user_namespace=any(name.startswith("userns-") for name in names),
     )
 
 
-def _core(directory: str, pid: int) -> image.Message:
+def _core(load: Load, pid: int) -> image.Message:
     name = "core-%d.img" % pid
-    core = next(image.entries(image.load(directory, name), "core", name), None)
+    core = next(image.entries(load(name), "core", name), None)
     if core is None:
         raise ArchiveError("CRIU image %s is empty" % name)
     return core
 
 
-def _task(directory: str, pid: int, tids: t.List[int], core: image.Message) -> Task:
+def _task(load: Load, pid: int, tids: t.List[int], core: image.Message) -> Task:
     process = image.message(core, 3)
     if process is None:
         raise ArchiveError("CRIU image core-%d.img says nothing about its process" % pid)
@@ -102,7 +110,7 @@ def _task(directory: str, pid: int, tids: t.List[int], core: image.Message) -> T
         return Task(pid=pid, comm=comm, state=state)
     limits = image.message(process, 8) or {}
     hard = {index: image.number(entry, 2) for index, entry in enumerate(image.messages(limits, 1))}
-    threads = [_thread(tid, core if tid == pid else _core(directory, tid)) for tid in tids or [pid]]
+    threads = [_thread(tid, core if tid == pid else _core(load, tid)) for tid in tids or [pid]]
     return Task(pid=pid, comm=comm, state=state, threads=tuple(threads), hard_limits=hard)
 
 

@@ -18,7 +18,12 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _oci, _oci_checkpoint, _record
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import (
+    _archive_privileges,
+    _oci,
+    _oci_checkpoint,
+    _record,
+)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import ArchiveContents, scan_file
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import (
     RunWithPipes,
@@ -59,6 +64,7 @@ def nothing_yet() -> dict[str, t.Any]:
         "blobs": [],
         "annotations": {},
         "identity": None,
+        "privileges": None,
         "stages": {},
     }
 
@@ -160,7 +166,9 @@ class ImageJob:
                 self._run,
             )
             try:
-                verified = self._read(state, [compressor.write])
+                reader = _archive_privileges.PrivilegeReader()
+                verified = self._read(state, [compressor.write, reader.feed])
+                self._note_privileges(reader.images)
                 # Whatever is wrong with the archive is found out before the upload becomes a blob.
                 if known is not None and verified.sha256 != known:
                     raise ArchiveError(
@@ -276,6 +284,16 @@ class ImageJob:
             annotations=json.loads(manifest)["annotations"],
             identity=contents.identity.as_dict(),
         )
+        if self._result["privileges"] is None:
+            # The archive was not read, because its record knows its digest.
+            self._note_privileges(lambda: _archive_privileges.read_file(self._request.src))
+
+    def _note_privileges(self, read: t.Callable[[], t.Any]) -> None:
+        """What the processes hold. An image can be made of what is not understood here; nobody has to restore it."""
+        try:
+            self._result["privileges"] = _archive_privileges.as_dict(read())
+        except ArchiveError as exc:
+            self._result["privileges"] = {"error": exc.msg}
 
     def _note_blob(self, digest: str, existed: bool) -> None:
         self._result["blobs"].append({"digest": digest, "existed": existed, "sent": not existed})

@@ -14,43 +14,23 @@ import re
 import typing as t
 from urllib.parse import urljoin
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import RegistryError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer, Body
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive import ArchiveScanner
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._archive_privileges import (
+    PrivilegeReader,
+    as_dict,
+)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import RunWithPipes
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, RegistryError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import sha256_digest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import Registry
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._stage_image import feed_from, look
 
-# What a request for a blob accepts; nothing else that this collection sends does, token requests least of all.
-_BLOB = "application/octet-stream"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 _MAX_PAGES = 1000
 
 JsonDict = t.Dict[str, t.Any]
-
-
-class HashingSend:
-    """A transport that hashes the bodies of blobs instead of returning them. send: the real one; takes C(sink)."""
-
-    def __init__(self, send: t.Callable[..., Answer]) -> None:
-        self._send = send
-        self.digest = ""
-        self.size = 0
-
-    def __call__(self, method: str, url: str, headers: t.Mapping[str, str], body: Body) -> Answer:
-        if method != "GET" or headers.get("Accept") != _BLOB:
-            return self._send(method, url, headers, body)
-        # Fresh for every attempt: what a broken one brought counts for nothing.
-        total = hashlib.sha256()
-        size = 0
-
-        def sink(block: bytes) -> None:
-            nonlocal size
-            total.update(block)
-            size += len(block)
-
-        answer = self._send(method, url, headers, body, sink=sink)
-        self.digest, self.size = "sha256:" + total.hexdigest(), size
-        return answer
 
 
 def list_tags(registry: Registry) -> t.List[str]:
@@ -98,6 +78,7 @@ def describe(registry: Registry, reference: str) -> t.Optional[JsonDict]:
         "blobs": blobs,
         "annotations": annotations,
         "verified": None,
+        "privileges": None,
     }
 
 
@@ -108,14 +89,44 @@ def _blob(descriptor: t.Any) -> JsonDict:
     return {"digest": digest, "size": size}
 
 
-def verify(registry: Registry, send: HashingSend, image: JsonDict) -> None:
-    """Read every blob to its end; RegistryError unless each is what the manifest says. registry must use send."""
+def verify(registry: Registry, image: JsonDict) -> None:
+    """Read every blob to its end; RegistryError unless each is what the manifest says."""
     for blob in image["blobs"]:
-        what = "reading blob %s back" % blob["digest"][:19]
-        registry.call(what, "GET", registry.url("blobs/" + blob["digest"]), ok=(200,), headers={"Accept": _BLOB})
-        if (send.digest, send.size) != (blob["digest"], blob["size"]):
-            raise RegistryError(
-                "%s: registry %s has %d bytes with the digest %s, and the manifest says %d bytes with the digest %s:"
-                " what it stores is damaged" % (what, registry.host, send.size, send.digest, blob["size"], blob["digest"])
-            )
+        _read_back(registry, blob["digest"], blob["size"])
     image["verified"] = True
+
+
+def privileges(
+    registry: Registry, image: str, find: t.Callable[[str], t.Optional[str]], run: RunWithPipes
+) -> JsonDict:
+    """What the processes in the checkpoint may do, out of the archive in the image's layer; every digest is compared."""
+    found = look(registry, ImageReference.parse(image))
+    scanner, reader, total = ArchiveScanner(), PrivilegeReader(), hashlib.sha256()
+    feed_from(registry, found, find, run)([total.update, scanner.feed, reader.feed])
+    if total.hexdigest() != found.archive_sha256:
+        raise ArchiveError("the archive in %s does not have the digest that its configuration says: it was changed" % image)
+    scanner.finish()
+    return as_dict(reader.images())
+
+
+def _read_back(registry: Registry, digest: str, expected: int) -> None:
+    total = hashlib.sha256()
+    size = 0
+
+    def fault(more: str) -> RegistryError:
+        return RegistryError(
+            "reading blob %s back: registry %s has %s%d bytes with the digest %s, and the manifest says %d bytes with the"
+            " digest %s: what it stores is damaged"
+            % (digest[:19], registry.host, more, size, "sha256:" + total.hexdigest(), expected, digest)
+        )
+
+    def take(block: bytes) -> None:
+        nonlocal size
+        size += len(block)
+        total.update(block)
+        if size > expected:
+            raise fault("at least ")
+
+    registry.stream(digest, take)
+    if (size, "sha256:" + total.hexdigest()) != (expected, digest):
+        raise fault("")

@@ -166,6 +166,9 @@ class Inspector:
         _rc, out, _err = self._try(path, "--version")
         version = re.search(r"\d+\.\d+(?:\.\d+)?\S*", out)
         facts["version"] = version.group(0) if version else None
+        # Its own word, because a program may stand in for another one, as the restore handler does for runc.
+        says = re.match(r"(\w+) version ", out)
+        facts["name"] = says.group(1) if says else facts["name"]
         facts["criu"], facts["why"] = self._runtime_uses_criu(path, out)
         return facts
 

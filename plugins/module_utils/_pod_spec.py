@@ -67,13 +67,15 @@ _PINNED = re.compile(r"(?:[a-z-]+://)?(\S+@sha256:[0-9a-f]{64})")
 @dataclass(frozen=True)
 class Restored:
     """One container to restore: its name in the Pod, its checkpoint as an image by digest, the annotations of that image, its
-    checkpoint as an archive's SHA-256 digest, and the image by digest that it was started from; what is not known is None."""
+    checkpoint as an archive's SHA-256 digest, the image by digest that it was started from, and what its processes may do
+    (C(_archive_privileges.as_dict)); what is not known is None."""
 
     name: str
     image: t.Optional[str] = None
     annotations: t.Mapping[str, str] = field(default_factory=dict)
     archive_sha256: t.Optional[str] = None
     base_image: t.Optional[str] = None
+    privileges: t.Optional[t.Mapping[str, t.Any]] = None
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,6 @@ class Surroundings:
     free_bytes: t.Callable[[str], t.Optional[int]] = free_bytes
     walk_size: t.Callable[[str], t.Tuple[t.Optional[int], t.Optional[int]]] = collect.walk_size
     sleep: t.Callable[[float], t.Any] = time.sleep
-    clock: t.Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True)
@@ -146,14 +145,13 @@ class Preflight:
         ids = {str(target.container_id): target for target in wanted if target.container_id}
         documents = {container_id: self._document(container_id) for container_id in ids}
         members = self._reader.by_container(ids)
-        started = self._around.clock()
         snapshots = [
             self._snapshot(target, documents[container_id], members.get(container_id, []))
             for container_id, target in ids.items()
         ]
         before = [self._sizes(snapshot) for snapshot in snapshots]
         if any(before):
-            self._around.sleep(max(0.0, _GROWTH_SECONDS - (self._around.clock() - started)))
+            self._around.sleep(_GROWTH_SECONDS)
         return [
             judge(replace(snapshot, growing=frozenset(_changed(sizes_then, self._sizes(snapshot)))))
             for snapshot, sizes_then in zip(snapshots, before)

@@ -119,6 +119,40 @@ def _container(pod: t.Optional[t.Mapping[str, t.Any]], name: str) -> t.Mapping[s
     return {}
 
 
+_PROBES = ("livenessProbe", "startupProbe", "readinessProbe")
+_CONTAINER_FIELDS = ("name", "restartPolicy", "volumeMounts", "volumeDevices", "resources")
+_PROBE_FIELDS = ("periodSeconds", "failureThreshold", "timeoutSeconds")
+
+
+def outline(pod: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    """What is read here of a Pod, and nothing that may be secret (environment, arguments, headers, volumes' options):
+    what Ansible hands to a module, it may also log."""
+    given, spec = pod.get("metadata") or {}, pod.get("spec") or {}
+    found: t.Dict[str, t.Any] = {"volumes": [_volume_outline(volume) for volume in spec.get("volumes") or []]}
+    for kind in ("containers", "initContainers", "ephemeralContainers"):
+        if spec.get(kind):
+            found[kind] = [_container_outline(entry) for entry in spec[kind]]
+    return {"metadata": {key: given[key] for key in ("namespace", "name", "uid") if key in given}, "spec": found}
+
+
+def _volume_outline(volume: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    kind = next((key for key in volume if key != "name"), "")
+    template = ((volume.get("ephemeral") or {}).get("volumeClaimTemplate") or {}).get("spec") or {}
+    kept = {"volumeClaimTemplate": {"spec": {"accessModes": template.get("accessModes") or []}}} if template else {}
+    return {"name": volume.get("name"), **({kind: kept} if kind else {})}
+
+
+def _container_outline(entry: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    found = {key: entry[key] for key in _CONTAINER_FIELDS if key in entry}
+    for name in _PROBES:
+        probe = entry.get(name)
+        if probe:
+            found[name] = {key: probe[key] for key in _PROBE_FIELDS if key in probe}
+            # It is only asked whether there is a program, never which.
+            found[name].update({"exec": {"command": []}} if probe.get("exec") else {})
+    return found
+
+
 def check(snapshot: Snapshot, estimated: t.Mapping[str, t.Any]) -> t.List[Reason]:
     """All that speaks against volumes, probes and the pod's shape."""
     found: t.List[Reason] = []
@@ -292,7 +326,7 @@ def _terminal(snapshot: Snapshot) -> t.List[Reason]:
 def _probes(snapshot: Snapshot, freeze: float) -> t.List[Reason]:
     entry = _container(snapshot.pod_object, snapshot.container)
     found = []
-    for name in ("livenessProbe", "startupProbe", "readinessProbe"):
+    for name in _PROBES:
         probe = entry.get(name)
         if not probe:
             continue

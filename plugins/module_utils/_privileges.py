@@ -35,7 +35,8 @@ ACCEPTABLE = ("ids", "groups", "capabilities", "no_new_privs", "seccomp", "lsm",
 
 @dataclass(frozen=True)
 class Grant:
-    """What the new container may hold."""
+    """What the new container may hold. any_uid, any_gid: nothing says which, so every one is granted (with any_uid every
+    group, too); non_root: every one but root's."""
 
     uid: int
     gid: int
@@ -47,6 +48,9 @@ class Grant:
     lsm_profile: str
     user_namespace: bool
     hard_limits: t.Mapping[int, int] = field(default_factory=dict)
+    any_uid: bool = False
+    any_gid: bool = False
+    non_root: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,14 +149,17 @@ def _compare_ids(task: Task, thread: Thread, grant: Grant, report: _Report) -> N
     bounding = grant.capabilities["bounding"]
     may_setuid = grant.uid == 0 and bounding & capability_mask(["SETUID"])
     may_setgid = grant.uid == 0 and bounding & capability_mask(["SETGID"])
-    if not may_setuid and thread.uids - {grant.uid}:
+    if grant.non_root and 0 in thread.uids:
+        report("ids", task, "runs as root, which the new container forbids (runAsNonRoot)")
+    if not (grant.any_uid or may_setuid) and thread.uids - {grant.uid}:
         report("ids", task, "has the user ids %s, the new container only %d" % (_listed(thread.uids), grant.uid))
-    if not may_setgid:
-        if thread.gids - {grant.gid}:
+    if not may_setgid and not grant.any_uid:
+        own = thread.gids if grant.any_gid else frozenset([grant.gid])
+        if thread.gids - own:
             report("ids", task, "has the group ids %s, the new container only %d" % (_listed(thread.gids), grant.gid))
-        if thread.groups - grant.groups:
+        if thread.groups - grant.groups - own:
             report("groups", task, "is in the groups %s, the new container only in %s"
-                   % (_listed(thread.groups), _listed(grant.groups)))
+                   % (_listed(thread.groups), _listed(grant.groups | own)))
 
 
 def _compare_capabilities(task: Task, thread: Thread, grant: Grant, report: _Report) -> None:

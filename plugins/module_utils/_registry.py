@@ -37,8 +37,10 @@ _MAX_REDIRECTS = 5
 _MAX_WAIT = 60.0
 _OCTETS = "application/octet-stream"
 
-# send(method, url, headers, body) -> Answer for every HTTP status; raises TransportError when there is no answer.
-Send = t.Callable[[str, str, t.Mapping[str, str], Body], Answer]
+# send(method, url, headers, body) -> Answer for every HTTP status; raises TransportError when there is no answer. With sink=…, the
+# body of a 2xx answer goes there.
+Send = t.Callable[..., Answer]
+Sink = t.Callable[[bytes], t.Any]
 
 
 def origin(url: str) -> tuple[str, t.Optional[str], t.Optional[int]]:
@@ -103,13 +105,20 @@ class Registry:
         """The URL of something in this repository, C(blobs/sha256:…) for example."""
         return "%s/v2/%s/%s" % (self._base, self.repository, quote(path, safe="/:@?=&"))
 
-    def once(self, method: str, url: str, headers: t.Optional[t.Mapping[str, str]] = None, body: Body = None) -> Answer:
+    def once(
+        self,
+        method: str,
+        url: str,
+        headers: t.Optional[t.Mapping[str, str]] = None,
+        body: Body = None,
+        sink: t.Optional[Sink] = None,
+    ) -> Answer:
         """One request, without retries; a 401 is answered once by logging in again if the body can be sent again."""
         repeatable = body is None or isinstance(body, (bytes, list, tuple))
-        answer = self._follow(method, url, headers or {}, body)
+        answer = self._follow(method, url, headers or {}, body, sink)
         if answer.status == 401 and repeatable and origin(url) == self._origin:
             if self._log_in(answer):
-                answer = self._follow(method, url, headers or {}, body)
+                answer = self._follow(method, url, headers or {}, body, sink)
         return answer
 
     def call(
@@ -193,12 +202,15 @@ class Registry:
             )
         return url
 
-    def _follow(self, method: str, url: str, headers: t.Mapping[str, str], body: Body) -> Answer:
+    def _follow(
+        self, method: str, url: str, headers: t.Mapping[str, str], body: Body, sink: t.Optional[Sink] = None
+    ) -> Answer:
+        diverted = {} if sink is None else {"sink": sink}
         for dummy in range(_MAX_REDIRECTS):
             sent = dict(headers)
             if self._authorization and origin(url) == self._origin:
                 sent["Authorization"] = self._authorization
-            answer = self._send(method, url, sent, body)
+            answer = self._send(method, url, sent, body, **diverted)
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
             if method not in ("GET", "HEAD"):
@@ -254,6 +266,27 @@ class Registry:
             return None
         length = answer.headers.get("content-length", "")
         return int(length) if length.isdigit() else -1
+
+    def stream(self, digest: str, sink: Sink) -> None:
+        """Give a blob to the sink. After a break it is asked for once more, and what the sink has already is passed over."""
+        had, attempt = 0, 0
+        while True:
+            taker = _Taker(sink, had)
+            answer: t.Optional[Answer] = None
+            failure: t.Optional[TransportError] = None
+            try:
+                answer = self.once("GET", self.url("blobs/" + digest), {"Accept": _OCTETS}, sink=taker)
+            except _SinkFailed:
+                raise t.cast(BaseException, taker.failure) from None
+            except TransportError as exc:
+                failure = exc
+            if answer is not None and answer.status == 200:
+                return
+            attempt = 0 if taker.seen > had else attempt + 1
+            had = max(had, taker.seen)
+            if attempt > self.retries or not is_transient(answer, failure):
+                raise self.failure("reading blob %s" % digest[:19], answer, failure, attempt)
+            self.pause(attempt, answer)
 
     def put_blob(self, content: bytes) -> None:
         """Send a small blob in one piece."""
@@ -319,6 +352,29 @@ class Registry:
             "use a registry (or a proxy in front of it) that stores OCI manifests unchanged"
             % (self.host, self.repository, tag, how)
         )
+
+
+class _SinkFailed(Exception):
+    """Whoever takes the bytes cannot; the connection is not to blame."""
+
+
+class _Taker:
+    """Passes on what is new of a blob that is read once more."""
+
+    def __init__(self, sink: Sink, skip: int) -> None:
+        self._given, self._skip = sink, skip
+        self.seen = 0
+        self.failure: t.Optional[BaseException] = None
+
+    def __call__(self, block: bytes) -> None:
+        new = block[max(0, self._skip - self.seen) :]
+        self.seen += len(block)
+        if new:
+            try:
+                self._given(new)
+            except BaseException as exc:
+                self.failure = exc
+                raise _SinkFailed from exc
 
 
 def with_digest(url: str, digest: str) -> str:

@@ -12,6 +12,7 @@ import dataclasses
 import time
 import typing as t
 
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _pod_grant
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_backend_handler as handler
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_backends as backends
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
@@ -68,6 +69,7 @@ class Order:
     restart_policy: t.Optional[str] = None
     node_info: t.Optional[t.Mapping[str, t.Any]] = None
     source: t.Optional[Object] = None
+    accept_privileges: t.Tuple[str, ...] = ()
     wait: bool = True
     wait_timeout: float = 120.0
     cleanup_on_failure: bool = True
@@ -187,7 +189,25 @@ class Restorer:
         )
         built = build(source, request, backend.apply)
         self._warnings += built.warnings
+        if not backend.GATED:
+            # Of what is staged, the handler's side compares, on the node.
+            self._compare_privileges(built.pod, items, where)
         return built, where, backend
+
+    def _compare_privileges(self, pod: Object, items: t.Sequence[Restored], where: Target) -> None:
+        """The runtime gives the processes back what they held, whatever the new Pod says; so look before it does."""
+        lsm = str(((self._order.node_info or {}).get("node") or {}).get("lsm") or "")
+        for item in items:
+            if item.privileges is None:
+                self._warnings.append(
+                    "what the processes in the checkpoint of container %s may do is not known here, so it was not compared"
+                    " with what the pod grants: give containers[].privileges, which the modules image and image_info"
+                    " return" % item.name
+                )
+                continue
+            self._warnings += _pod_grant.check(
+                pod, item.name, item.privileges, self._order.accept_privileges, where.engine, lsm
+            )
 
     def _runtime_class(self, source: Object, where: Target) -> str:
         """The RuntimeClass under which the target's runtime calls the restore handler."""
@@ -410,6 +430,7 @@ def order_from(params: t.Mapping[str, t.Any], source: t.Optional[Object]) -> Ord
             entry.get("annotations") or {},
             entry.get("archive_sha256"),
             entry.get("base_image"),
+            entry.get("privileges"),
         )
         for entry in params["containers"]
     )
@@ -434,6 +455,7 @@ def order_from(params: t.Mapping[str, t.Any], source: t.Optional[Object]) -> Ord
         restart_policy=params["restart_policy"],
         node_info=params["node_info"],
         source=source,
+        accept_privileges=tuple(params["accept_privileges"]),
         wait=params["wait"],
         wait_timeout=params["wait_timeout"],
         cleanup_on_failure=params["cleanup_on_failure"],

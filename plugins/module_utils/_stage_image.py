@@ -14,41 +14,27 @@ import json
 import os
 import re
 import typing as t
-import zlib
 from dataclasses import dataclass
 
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import (
-    PassThrough,
-    Program,
-    RunWithPipes,
-)
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import RunWithPipes
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._decompress import make_decompressor
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
     ArchiveError,
     InputError,
     RegistryError,
-    RuntimeToolError,
-    TransportError,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._files import open_regular
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._http import Answer, Body
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._names import ImageReference
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._oci import (
     Descriptor,
     sha256_digest,
     single_layer,
 )
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._registry import (
-    Registry,
-    Send,
-    is_transient,
-)
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._stage_source import Feed, Sink
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_DOCUMENT = 4 * 1024 * 1024
 _BLOCK = 256 * 1024
-# What a request for a blob accepts; no other request of this collection does.
-_OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True)
@@ -62,7 +48,7 @@ class CheckpointImage:
 
 
 class Store(t.Protocol):
-    """Where the image is."""
+    """Where the image is: a repository of a registry (C(_registry.Registry)) or a layout."""
 
     def manifest(self, digest: str) -> t.Optional[bytes]:
         """The manifest's bytes, None if it is not there."""
@@ -135,7 +121,7 @@ def feed_from(
             for sink in sinks:
                 sink(block)
 
-        decoder = _decoder(image, give, find, run)
+        decoder = make_decompressor(image.compression, give, "the layer of %s" % image.reference, find, run)
         digest = hashlib.sha256()
         size = 0
 
@@ -159,49 +145,6 @@ def feed_from(
             )
 
     return feed
-
-
-def _decoder(image: CheckpointImage, sink: Sink, find: t.Callable[[str], t.Optional[str]], run: RunWithPipes) -> t.Any:
-    if image.compression == "none":
-        return PassThrough(sink)
-    if image.compression == "gzip":
-        return _Gunzip(sink)
-    program = find("zstd")
-    if program is None:
-        raise RuntimeToolError(
-            "the layer of %s is compressed with zstd, which is not installed here: install zstd" % image.reference
-        )
-    return Program(sink, [program, "-q", "-d", "-c", "--memory=64MB"], run, "zstd")
-
-
-class _Gunzip:
-    """gzip in this process, never more than a block of output at a time."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._zlib = zlib.decompressobj(16 + zlib.MAX_WBITS)
-
-    def write(self, block: bytes) -> None:
-        pending = bytes(block)
-        while not self._zlib.eof:
-            try:
-                output = self._zlib.decompress(pending, _BLOCK)
-            except zlib.error as exc:
-                raise ArchiveError("the layer's gzip stream is damaged: %s" % exc) from None
-            if output:
-                self._sink(output)
-            pending = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
-            if not pending and len(output) < _BLOCK:
-                break
-        if self._zlib.eof and pending:
-            raise ArchiveError("the layer has something behind its gzip stream")
-
-    def close(self) -> None:
-        if not self._zlib.eof:
-            raise ArchiveError("the layer's gzip stream is truncated")
-
-    def abort(self) -> None:
-        """Nothing to give up."""
 
 
 class LayoutStore:
@@ -235,66 +178,3 @@ class LayoutStore:
                 if not block:
                     return
                 sink(block)
-
-
-class _SinkFailed(Exception):
-    """Whoever takes the bytes cannot; the connection is not to blame."""
-
-
-class RegistryStore:
-    """A repository of a registry. connect: makes the client from a transport. send: the transport, which takes C(sink)."""
-
-    def __init__(self, connect: t.Callable[[Send], Registry], send: t.Callable[..., Answer]) -> None:
-        self._plain = send
-        self._sink: t.Optional[Sink] = None
-        self._registry = connect(self._send)
-        self._registry.connect()
-
-    def _send(self, method: str, url: str, headers: t.Mapping[str, str], body: Body) -> Answer:
-        if headers.get("Accept") == _OCTETS:
-            return self._plain(method, url, headers, body, sink=self._sink)
-        return self._plain(method, url, headers, body)
-
-    def manifest(self, digest: str) -> t.Optional[bytes]:
-        return self._registry.manifest(digest)
-
-    def stream(self, digest: str, sink: Sink) -> None:
-        """Give a blob to the sink. After a break it is asked for once more, and what the sink has already is passed over."""
-        had, attempt = 0, 0
-        while True:
-            taker = _Taker(sink, had)
-            self._sink = taker
-            answer: t.Optional[Answer] = None
-            failure: t.Optional[TransportError] = None
-            try:
-                answer = self._registry.once("GET", self._registry.url("blobs/" + digest), {"Accept": _OCTETS})
-            except _SinkFailed:
-                raise t.cast(BaseException, taker.failure) from None
-            except TransportError as exc:
-                failure = exc
-            if answer is not None and answer.status == 200:
-                return
-            attempt = 0 if taker.seen > had else attempt + 1
-            had = max(had, taker.seen)
-            if attempt > self._registry.retries or not is_transient(answer, failure):
-                raise self._registry.failure("reading blob %s" % digest[:19], answer, failure, attempt)
-            self._registry.pause(attempt, answer)
-
-
-class _Taker:
-    """Passes on what is new of a blob that is read once more."""
-
-    def __init__(self, sink: Sink, skip: int) -> None:
-        self._given, self._skip = sink, skip
-        self.seen = 0
-        self.failure: t.Optional[BaseException] = None
-
-    def __call__(self, block: bytes) -> None:
-        new = block[max(0, self._skip - self.seen) :]
-        self.seen += len(block)
-        if new:
-            try:
-                self._given(new)
-            except BaseException as exc:
-                self.failure = exc
-                raise _SinkFailed from exc

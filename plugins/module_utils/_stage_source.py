@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a staged archive's bytes come from: a file on the node, or an encrypted one that is decrypted in the stream.
+"""Where a staged archive's bytes come from: a file on the node, decrypted and decompressed in the stream where it has to be.
 
 PRIVATE to the collection. A feed takes sinks and gives every block to each of them.
 """
@@ -12,6 +12,8 @@ import os
 import threading
 import typing as t
 
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._compress import RunWithPipes
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._decompress import Find, Sniffing
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import ArchiveError, CheckpointError, RuntimeToolError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pipeline import DEFAULT_BLOCK, stream_file
 
@@ -22,6 +24,25 @@ Feed = t.Callable[[t.Sequence[Sink]], t.Any]
 def from_file(path: str) -> Feed:
     """A plain archive."""
     return lambda sinks: stream_file(path, sinks)
+
+
+def decompressed(feed: Feed, what: str, find: Find, run: RunWithPipes) -> Feed:
+    """What a feed gives, without its compression (gzip, zstd) if it has one. find and run: for the program zstd."""
+
+    def inner(sinks: t.Sequence[Sink]) -> None:
+        def give(block: bytes) -> None:
+            for sink in sinks:
+                sink(block)
+
+        decoder = Sniffing(give, what, find, run)
+        try:
+            feed([decoder.write])
+        except BaseException:
+            decoder.abort()
+            raise
+        decoder.close()
+
+    return inner
 
 
 class _Reader(threading.Thread):

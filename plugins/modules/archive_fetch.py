@@ -75,6 +75,7 @@ options:
   recipients_file:
     description:
       - A file on the controller with more recipients, one a line. Lines that begin with C(#) are comments.
+      - A relative path is looked for beside the playbook and in its directory C(files), then where Ansible was started.
     type: path
   remove_source:
     description:

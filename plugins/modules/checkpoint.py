@@ -358,6 +358,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
     kubelet_argument_spec,
     kubelet_mutually_exclusive,
     kubelet_required_by,
+    pods_option,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec_kube_api import (
     kube_api_argument_spec,
@@ -377,15 +378,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._m
 def argument_spec() -> t.Dict[str, t.Any]:
     """All options."""
     return {
-        "pods": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "namespace": {"type": "str", "default": "default"},
-                "name": {"type": "str", "required": True},
-                "containers": {"type": "list", "elements": "str"},
-            },
-        },
+        "pods": pods_option(),
         "namespace": {"type": "str"},
         "label_selectors": {"type": "list", "elements": "str"},
         "field_selectors": {"type": "list", "elements": "str"},

@@ -224,6 +224,30 @@ annotations:
     org.opencontainers.image.base.digest: sha256:f6183db7b9ef82e9a9b108d929fe3e84d494d92a083ba7cae9dd3ae4b5045b2b
     org.opencontainers.image.base.name: localhost:5000/counter:1
     org.opencontainers.image.created: "2026-11-21T11:55:44.162409Z"
+privileges:
+  description:
+    - What the processes in the archive may do, each kind of credentials once, for M(container_checkpoint.kubernetes.pod_restore).
+    - Only C(error) where it cannot be read.
+  returned: always
+  type: dict
+  sample:
+    user_namespace: false
+    lsm: ""
+    credentials:
+      - pid: 1
+        command: python3
+        uids: [0]
+        gids: [0]
+        groups: [0]
+        capabilities:
+          ambient: []
+          bounding: [CHOWN, KILL]
+          effective: [CHOWN, KILL]
+          inheritable: []
+          permitted: [CHOWN, KILL]
+        no_new_privs: false
+        seccomp_mode: 0
+        lsm_profile: ""
 identity:
   description: What the archive says about the container it is of. Environment variables are not among it.
   returned: always

@@ -36,6 +36,12 @@ options:
       - Read all blobs back, and fail unless each is what the manifest says.
     type: bool
     default: false
+  privileges:
+    description:
+      - Read each image's layer, and say what the processes in the checkpoint may do. Nothing of it is kept.
+      - A layer that is compressed with zstd needs the program C(zstd).
+    type: bool
+    default: false
 seealso:
   - module: container_checkpoint.kubernetes.image
 """
@@ -94,6 +100,10 @@ images:
       description: V(true) if every blob was read back and is right, V(null) if that was not asked for.
       type: bool
       sample: true
+    privileges:
+      description: What the processes in the checkpoint may do, as M(container_checkpoint.kubernetes.image) returns it; V(null) if that was not asked for.
+      type: dict
+      sample: null
 tags:
   description: All tags of the repository, sorted; empty where one image was asked for.
   returned: always
@@ -112,6 +122,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _argspec_registry, _image_info
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
@@ -129,18 +140,18 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
         name={"type": "str", "required": True},
         newest={"type": "int", "default": 1},
         verify={"type": "bool", "default": False},
+        privileges={"type": "bool", "default": False},
     )
 
 
-def look(params: t.Mapping[str, t.Any], result: t.Dict[str, t.Any]) -> None:
-    """Fill the result."""
+def look(params: t.Mapping[str, t.Any], result: t.Dict[str, t.Any], runner: t.Optional[CommandRunner] = None) -> None:
+    """Fill the result. runner: for the program zstd."""
     name = ImageReference.parse(params["name"])
     if not name.host:
         raise InputError("name %r must begin with the registry's host" % params["name"])
     if params["newest"] < 0:
         raise InputError("newest is %d; it must not be negative" % params["newest"])
-    send = _image_info.HashingSend(sender_for(params))
-    registry = registry_for(params, name, send)
+    registry = registry_for(params, name, sender_for(params))
     registry.connect()
     wanted = name.digest or name.tag
     if wanted is None:
@@ -150,14 +161,16 @@ def look(params: t.Mapping[str, t.Any], result: t.Dict[str, t.Any]) -> None:
         references = [wanted]
     for reference in references:
         image = _image_info.describe(registry, reference)
-        if image is None and params["verify"]:
+        if image is None and (params["verify"] or params.get("privileges")):
             raise InputError("%s is not in the registry" % params["name"])
         if image is None:
             continue
         image["image"] = "%s@%s" % (name.name, image["digest"])
         result["images"].append(image)
         if params["verify"]:
-            _image_info.verify(registry, send, image)
+            _image_info.verify(registry, image)
+        if params.get("privileges") and runner is not None:
+            image["privileges"] = _image_info.privileges(registry, image["image"], runner.find, runner.run_with_pipes)
 
 
 def main() -> None:
@@ -171,7 +184,7 @@ def main() -> None:
     )
     result: t.Dict[str, t.Any] = {"images": [], "tags": []}
     try:
-        look(module.params, result)
+        look(module.params, result, CommandRunner(module))
     except CheckpointError as exc:
         # No kubelet, runtime or CRIU speaks here: only what any program may run into applies.
         exc.details.setdefault("diagnosis", [row for row in diagnose(exc.msg) if "any" in row["where"]])

@@ -14,8 +14,8 @@ author:
 description:
   - Looks at running containers of the node that it runs on and says for each whether it can be checkpointed, whether
     that checkpoint can be restored in another pod, and if not why, with what error, and what to do about it.
-  - Reads C(/proc), the container runtime's status and, where given, the Pod. Nothing is frozen, traced or changed,
-    and the containers do not notice.
+  - Reads C(/proc), the container runtime's status and, where given, the Pod. Nothing is frozen, traced or changed.
+    It works at a low priority, and reads nothing that holds a process up (such as C(smaps)).
   - It looks at sockets (established and half-open TCP, MPTCP, unix sockets to the outside, netlink), open and deleted
     files, file locks, inotify, io_uring, devices, processes (traced, stopped, uninterruptible, zombies), namespaces,
     privileges, volumes and probes.
@@ -60,6 +60,8 @@ options:
     description:
       - The Pods to look at, as the Kubernetes API returns them. Pods of other nodes are left out.
       - With them, more is known about volumes, probes and other containers of the Pod.
+      - Ansible writes a module's options to the node's journal. P(container_checkpoint.kubernetes.preflight_pods#filter)
+        leaves out of the Pods what is not needed and may be secret, such as environment variables.
     type: list
     elements: dict
   checkpoint_dir:
@@ -119,7 +121,7 @@ EXAMPLES = r"""
 
 - name: One Pod, with what its spec says, against the node that it is to move to
   container_checkpoint.kubernetes.pod_preflight:
-    pod_objects: "{{ pods.resources }}"
+    pod_objects: "{{ pods.resources | container_checkpoint.kubernetes.preflight_pods }}"
     target: "{{ hostvars['node2'].node_facts }}"
   become: true
   register: moving
@@ -253,10 +255,12 @@ pair:
   sample: {verdict: "yes", reasons: []}
 """
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info, _pair, _preflight
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._argspec import pods_option
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Cri
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError
@@ -264,19 +268,13 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._m
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info_assess import assess
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._preflight_collect import ProcReader
 
+_NICE = 10
+
 
 def argument_spec() -> t.Dict[str, t.Any]:
     """All options."""
     return {
-        "pods": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "namespace": {"type": "str", "default": "default"},
-                "name": {"type": "str", "required": True},
-                "containers": {"type": "list", "elements": "str"},
-            },
-        },
+        "pods": pods_option(),
         "namespace": {"type": "str"},
         "containers": {"type": "list", "elements": "str"},
         "pod_objects": {"type": "list", "elements": "dict"},
@@ -336,6 +334,8 @@ def main() -> None:
         ],
     )
     runner = CommandRunner(module)
+    # What runs on the node comes first.
+    os.nice(_NICE)
     try:
         module.exit_json(**look(runner, module.params))
     except CheckpointError as exc:

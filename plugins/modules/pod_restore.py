@@ -92,6 +92,15 @@ options:
           - The annotations of that image, as M(container_checkpoint.kubernetes.image) returns them.
           - With them the container runtime and platform of source and target are compared before anything is created.
         type: dict
+      privileges:
+        description:
+          - What the processes in the checkpoint may do, as M(container_checkpoint.kubernetes.image) and
+            M(container_checkpoint.kubernetes.image_info) return it.
+          - For O(backend=image). A restored process keeps what it held when it was dumped, whatever the new Pod's security
+            context says (CVE-2026-95837, CVE-2026-92574), so more than the Pod grants is refused before it is created. Without
+            this nothing is compared, and a warning says so. With O(backend=handler), the target compares
+            (M(container_checkpoint.kubernetes.restore_stage)).
+        type: dict
       archive_sha256:
         description:
           - SHA-256 digest of the checkpoint's archive, 64 hexadecimal digits.
@@ -102,6 +111,13 @@ options:
           - For O(backend=handler), the image by digest that the container was started from, which the new Pod gets.
           - When not given, the one that the Pod's status names.
         type: str
+  accept_privileges:
+    description:
+      - Differences in privilege that you have judged and accept, for O(backend=image).
+    type: list
+    elements: str
+    choices: [ids, groups, capabilities, no_new_privs, seccomp, lsm]
+    default: []
   fresh_containers:
     description:
       - Whether containers of the Pod that are not in O(containers) may start afresh, from the image by digest that they
@@ -192,7 +208,7 @@ notes:
   - Needs the rights to get pods, nodes and the source's owner, to create and delete pods, and to list events; for
     O(backend=handler) also to get runtimeclasses and to patch pods.
   - With O(backend=image), whoever can restore a checkpoint can start processes with the privileges that it holds,
-    whatever the security context says. The handler compares them.
+    whatever the security context says. O(containers[].privileges) has this module compare them; the handler always does.
 """
 
 EXAMPLES = r"""
@@ -212,6 +228,7 @@ EXAMPLES = r"""
       - name: counter
         image: "{{ checkpoint_image.image }}"
         annotations: "{{ checkpoint_image.annotations }}"
+        privileges: "{{ checkpoint_image.privileges }}"
   delegate_to: localhost
   register: restored
 
@@ -405,6 +422,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._a
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import fail
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pod_grant import ACCEPTABLE
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore import Restorer, order_from
 
 
@@ -435,11 +453,13 @@ def argument_spec():
                 "name": {"type": "str", "required": True},
                 "image": {"type": "str"},
                 "annotations": {"type": "dict"},
+                "privileges": {"type": "dict"},
                 "archive_sha256": {"type": "str"},
                 "base_image": {"type": "str"},
             },
         },
         fresh_containers={"type": "bool", "default": False},
+        accept_privileges={"type": "list", "elements": "str", "choices": list(ACCEPTABLE), "default": []},
         backend={"type": "str", "choices": ["auto", "handler", "image"], "default": "auto"},
         staged={"type": "bool", "default": False},
         runtime_class={"type": "str"},

@@ -50,7 +50,7 @@ options:
     default: present
   src:
     description:
-      - The archive, on the target node.
+      - The archive, on the target node. One that is compressed with gzip or zstd as a whole is decompressed in the stream.
     type: path
   image:
     description:
@@ -64,7 +64,7 @@ options:
     type: path
   archive_sha256:
     description:
-      - SHA-256 digest of the (decrypted) archive, from a place that you trust; 64 hexadecimal digits.
+      - SHA-256 digest of the (decrypted, decompressed) archive, from a place that you trust; 64 hexadecimal digits.
       - Required with O(src). It is never taken from a file beside the archive. With O(image), the digest of the image
         says it, and when given, the two must agree.
     type: str
@@ -147,8 +147,8 @@ options:
     type: path
     default: /var/lib/container-checkpoint/restore
 notes:
-  - Needs root on the node, and nothing but Python there (with O(identity_file), C(age) or C(rage) too, and for a layer
-    that is compressed with zstd, C(zstd)).
+  - Needs root on the node, and nothing but Python there (with O(identity_file), C(age) or C(rage) too, and for a file
+    or a layer that is compressed with zstd, C(zstd)).
 seealso:
   - module: container_checkpoint.kubernetes.restore_stage_info
 """
@@ -351,13 +351,16 @@ def source_of(module: AnsibleModule) -> t.Tuple[_stage_source.Feed, str]:
     if not params["image"]:
         feed = _stage_source.from_age(module, params["src"], params["identity_file"]) if params["identity_file"] \
             else _stage_source.from_file(params["src"])
-        return feed, params["archive_sha256"]
+        run = CommandRunner(module).run_with_pipes
+        return _stage_source.decompressed(feed, params["src"], module.get_bin_path, run), params["archive_sha256"]
     reference = ImageReference.parse(params["image"])
     store: _stage_image.Store
     if params["layout"]:
         store = _stage_image.LayoutStore(params["layout"])
     else:
-        store = _stage_image.RegistryStore(lambda send: registry_for(params, reference, send), sender_for(params))
+        registry = registry_for(params, reference, sender_for(params))
+        registry.connect()
+        store = registry
     image = _stage_image.look(store, reference)
     if params["archive_sha256"] not in (None, image.archive_sha256):
         raise ArchiveError("the archive in %s has the SHA-256 digest %s, not %s" % (reference, image.archive_sha256, params["archive_sha256"]))

@@ -1,14 +1,15 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetching an archive over ssh with become: archive_fetch against ansible.builtin.fetch, in one run, side by side.
+"""Fetching an archive over ssh with become: archive_fetch against ansible.builtin.fetch and slurp, in one run, side by side.
 
 An ssh server on loopback and sudo, the contenders in turn: archive_fetch as it is, with zstd, and with zstd and age in
-the same pass; ansible.builtin.fetch, and what it takes to compress and encrypt after it. ansible.builtin.fetch takes
-time that grows with the square of the size, and memory that is a multiple of it, so it gets a file of its own size
-(--fetch-mib), and the rates are compared: that flatters it. Peak memory is the kernel's VmHWM of the controller's
-worker process and of the largest process that Ansible started on the node. Prints a table, and JSON with --json FILE.
-Ends with 1 if a promise is broken. Needs root, sshd, sudo, zstd and age.
+the same pass; ansible.builtin.fetch, and what it takes to compress and encrypt after it. The time of ansible.builtin.fetch grows
+with the square of the size over ssh (256 MiB take many minutes), and it holds a file several times over in memory: it gets files of
+its own sizes (--fetch-mib), and the line for the size of archive_fetch is computed from its rate at the largest of them, which
+flatters it, and is marked so. ansible.builtin.slurp, which fetch with become uses inside, reads --slurp-mib from this machine,
+without ssh. Peak memory is the kernel's VmHWM of the controller's largest process and of the largest one on the node. Prints
+a table, and JSON with --json FILE. Ends with 1 if a promise is broken. Needs root, sshd, sudo, zstd and age.
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ import loopback_ssh
 
 MIB = 1 << 20
 PROMISED = 5.0
+SLURP = "ansible.builtin.slurp"
+# What Ansible starts without ssh is known by this variable.
+MARK = "BENCH_FETCH_NODE"
 PEAK_LIMIT_KIB = 100 * 1024
+OURS, OURS_ZSTD, OURS_AGE = "archive_fetch", "archive_fetch, zstd", "archive_fetch, zstd + age"
+FETCH, FETCH_AGE = "fetch", "fetch, then zstd, then age"
+# No Python is smaller.
+SMALLEST_KIB = 6 * 1024
 
 
 class Watch(threading.Thread):
@@ -40,12 +48,13 @@ class Watch(threading.Thread):
     def __init__(self, pid: int, user: str) -> None:
         super().__init__(daemon=True)
         self._pid = pid
-        self._mark = b"SUDO_USER=" + user.encode()
+        self._marks = {b"SUDO_USER=" + user.encode(), MARK.encode() + b"=1"}
         self._ended = threading.Event()
+        self._known: set = set()
         self.controller_kib = self.node_kib = 0
 
     def run(self) -> None:
-        while not self._ended.wait(0.05):
+        while not self._ended.wait(0.1):
             self._look()
 
     def stop(self) -> None:
@@ -53,25 +62,33 @@ class Watch(threading.Thread):
         self.join()
 
     def _look(self) -> None:
-        parents, sizes, modules = {}, {}, set()
+        parents, sizes = {}, {}
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 lines = (process / "status").read_text().splitlines()
-                words = dict(line.split(":", 1) for line in lines if ":" in line)
-                environment = (process / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if "VmHWM" not in words:
-                continue
-            pid = int(process.name)
-            parents[pid], sizes[pid] = int(words["PPid"]), int(words["VmHWM"].split()[0])
-            if self._mark in environment:
-                modules.add(pid)
+            words = dict(line.split(":", 1) for line in lines if ":" in line)
+            if "VmHWM" in words:
+                pid = int(process.name)
+                parents[pid], sizes[pid] = int(words["PPid"]), int(words["VmHWM"].split()[0])
         for pid, size in sizes.items():
-            if self._descends(pid, parents):
-                self.controller_kib = max(self.controller_kib, size)
-            elif pid in modules:
+            if size > SMALLEST_KIB and self._on_node(pid):
                 self.node_kib = max(self.node_kib, size)
+            elif self._descends(pid, parents):
+                self.controller_kib = max(self.controller_kib, size)
+
+    def _on_node(self, pid: int) -> bool:
+        """Of a process that is known to be, it is not asked again: the watch must not cost what it measures."""
+        if pid not in self._known:
+            try:
+                environment = pathlib.Path("/proc/%d/environ" % pid).read_bytes()
+            except OSError:
+                return False
+            if self._marks.isdisjoint(environment.split(b"\0")):
+                return False
+            self._known.add(pid)
+        return True
 
     def _descends(self, pid: int, parents: dict) -> bool:
         while pid in parents:
@@ -83,19 +100,29 @@ class Watch(threading.Thread):
 
 def run_ansible(inventory: pathlib.Path, module: str, options: dict) -> dict:
     """One task; seconds are those of the whole command, less nothing."""
-    ansible = shutil.which("ansible") or str(pathlib.Path(sys.executable).parent / "ansible")
-    command = [ansible, "-i", str(inventory), "loopback", "-o", "-m", module, "-a", json.dumps(options)]
+    task = {module: options, "no_log": module == SLURP}
+    if module == SLURP:
+        task.update(delegate_to="localhost", environment={MARK: "1"}, vars={"ansible_python_interpreter": sys.executable})
+    play = {"hosts": "loopback", "gather_facts": False, "tasks": [task]}
+    playbook = inventory.parent / "play.yml"
+    playbook.write_text(json.dumps([play]))
     environment = dict(os.environ, ANSIBLE_PIPELINING="true", ANSIBLE_NOCOLOR="1", ANSIBLE_HOST_KEY_CHECKING="true")
     begin = time.monotonic()
+    command = [program("ansible-playbook"), "-i", str(inventory), str(playbook)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
         watch = Watch(process.pid, loopback_ssh.user_of(inventory.parent))
         watch.start()
         output = process.communicate()[0]
         watch.stop()
     seconds = time.monotonic() - begin
-    if process.returncode != 0 or '"changed": true' not in output:
+    if process.returncode != 0 or " %s=1 " % ("ok" if module == SLURP else "changed") not in output:
         raise SystemExit("%s failed: %s" % (module, output[-2000:]))
     return {"seconds": seconds, "controller_kib": watch.controller_kib, "node_kib": watch.node_kib}
+
+
+def program(name: str) -> str:
+    """A program of Ansible, beside our own Python if it is not in PATH."""
+    return shutil.which(name) or str(pathlib.Path(sys.executable).parent / name)
 
 
 def timed(command: list) -> float:
@@ -108,7 +135,7 @@ def timed(command: list) -> float:
 def measure(arguments: argparse.Namespace, work: pathlib.Path) -> dict:
     """All contenders."""
     archives = {}
-    for mib in sorted({arguments.mib, arguments.fetch_mib}):
+    for mib in sorted({arguments.mib, arguments.slurp_mib, *arguments.fetch_mib}):
         archives[mib] = work / ("archive-%d.tar" % mib)
         bench_image.make_archive(archives[mib], mib * MIB)
         archives[mib].chmod(0o600)
@@ -119,44 +146,58 @@ def measure(arguments: argparse.Namespace, work: pathlib.Path) -> dict:
     ssh.mkdir()
     out = work / "out"
     out.mkdir()
-    rows = {}
+    rows: dict = {}
+
+    def run(name: str, mib: int, module: str, options: dict) -> None:
+        rows[name] = {**run_ansible(ssh / "inventory.yml", module, {"src": str(archives[mib]), **options}), "mib": mib}
+        print(name, "%.1f s" % rows[name]["seconds"], file=sys.stderr, flush=True)
+
+    def empty() -> None:
+        for path in out.iterdir():
+            path.unlink()
+
     try:
         loopback_ssh.up(ssh)
-        inventory = ssh / "inventory.yml"
         # The connection is there for everybody.
-        subprocess.run([shutil.which("ansible") or "ansible", "-i", str(inventory), "loopback", "-m", "ansible.builtin.ping"], check=True, capture_output=True)
+        command = [program("ansible"), "-i", str(ssh / "inventory.yml"), "loopback", "-m", "ansible.builtin.ping"]
+        subprocess.run(command, check=True, capture_output=True)
         for name, options in (
-            ("archive_fetch", {}),
-            ("archive_fetch, zstd", {"compress": "zstd"}),
-            ("archive_fetch, zstd + age", {"compress": "zstd", "recipients": [recipient]}),
+            (OURS, {}),
+            (OURS_ZSTD, {"compress": "zstd"}),
+            (OURS_AGE, {"compress": "zstd", "recipients": [recipient]}),
         ):
-            options = {"src": str(archives[arguments.mib]), "dest": str(out) + "/", "progress_seconds": 0, **options}
-            rows[name] = {**run_ansible(inventory, "container_checkpoint.kubernetes.archive_fetch", options), "mib": arguments.mib}
-            print(name, "%.1f s" % rows[name]["seconds"], file=sys.stderr, flush=True)
-            for path in out.iterdir():
-                path.unlink()
-        options = {"src": str(archives[arguments.fetch_mib]), "dest": str(out / "fetched"), "flat": True}
-        rows["fetch"] = {**run_ansible(inventory, "ansible.builtin.fetch", options), "mib": arguments.fetch_mib}
-        print("fetch", "%.1f s" % rows["fetch"]["seconds"], file=sys.stderr, flush=True)
+            run(name, arguments.mib, "container_checkpoint.kubernetes.archive_fetch", {"dest": str(out) + "/", "progress_seconds": 0, **options})
+            empty()
+        for mib in sorted(arguments.fetch_mib):
+            empty()
+            run("fetch of %d MiB" % mib, mib, "ansible.builtin.fetch", {"dest": str(out / "fetched"), "flat": True})
         after = timed(["zstd", "-q", "-1", str(out / "fetched"), "-o", str(out / "fetched.zst")])
         after += timed(["age", "-r", recipient, "-o", str(out / "fetched.zst.age"), str(out / "fetched.zst")])
-        rows["fetch, then zstd, then age"] = {**rows["fetch"], "seconds": rows["fetch"]["seconds"] + after}
+        rows["then zstd, then age"] = {**rows["fetch of %d MiB" % mib], "seconds": rows["fetch of %d MiB" % mib]["seconds"] + after}
+        empty()
+        if arguments.slurp_mib:
+            run("slurp of %d MiB, no ssh" % arguments.slurp_mib, arguments.slurp_mib, SLURP, {})
     finally:
         loopback_ssh.down(ssh)
+    for name, measured in ((FETCH, "fetch of %d MiB" % mib), (FETCH_AGE, "then zstd, then age")):
+        rows[name] = extrapolated(rows[measured], arguments.mib)
     return rows
+
+
+def extrapolated(row: dict, mib: int) -> dict:
+    """The same rate at another size; what its memory would be is not said."""
+    if row["mib"] == mib:
+        return dict(row)
+    return {"mib": mib, "seconds": row["seconds"] * mib / row["mib"], "controller_kib": None, "node_kib": None, "by_rate_of_mib": row["mib"]}
 
 
 def judge(rows: dict) -> None:
     """Rates, and whether the promises are kept."""
     for row in rows.values():
         row["mib_per_second"] = row["mib"] / row["seconds"]
-    for name, baseline in (
-        ("archive_fetch", "fetch"),
-        ("archive_fetch, zstd", "fetch"),
-        ("archive_fetch, zstd + age", "fetch, then zstd, then age"),
-    ):
+    for name, baseline in ((OURS, FETCH), (OURS_ZSTD, FETCH), (OURS_AGE, FETCH_AGE)):
         row = rows[name]
-        row["times_faster"] = row["mib_per_second"] / rows[baseline]["mib_per_second"]
+        row["times_faster"] = rows[baseline]["seconds"] / row["seconds"]
         row["kept"] = {
             "faster": row["times_faster"] >= PROMISED,
             "memory": 0 < row["controller_kib"] < PEAK_LIMIT_KIB and 0 < row["node_kib"] < PEAK_LIMIT_KIB,
@@ -165,29 +206,24 @@ def judge(rows: dict) -> None:
 
 def table(rows: dict) -> str:
     """For people."""
-    lines = ["%-28s %8s %10s %12s %8s %12s %10s" % ("", "MiB", "seconds", "MiB/s", "faster", "controller", "node")]
+    lines = ["%-28s %6s %10s %8s %8s %13s %13s" % ("", "MiB", "seconds", "MiB/s", "faster", "controller", "node")]
     for name, row in rows.items():
         broken = [key for key, value in row.get("kept", {}).items() if not value]
-        lines.append(
-            "%-28s %8d %8.1f s %12.2f %8s %8.1f MiB %6.1f MiB %s"
-            % (
-                name,
-                row["mib"],
-                row["seconds"],
-                row["mib_per_second"],
-                "%.1fx" % row["times_faster"] if "times_faster" in row else "",
-                row["controller_kib"] / 1024,
-                row["node_kib"] / 1024,
-                "NOT KEPT: " + ", ".join(broken) if broken else "",
-            )
-        )
+        notes = ["NOT KEPT: " + ", ".join(broken)] if broken else []
+        if "by_rate_of_mib" in row:
+            notes.append("not run: by its rate at %d MiB" % row["by_rate_of_mib"])
+        faster = "%.1fx" % row["times_faster"] if "times_faster" in row else ""
+        peaks = ["%.1f MiB" % (row[key] / 1024) if row[key] else "" for key in ("controller_kib", "node_kib")]
+        values = (name, row["mib"], row["seconds"], row["mib_per_second"], faster, *peaks, ", ".join(notes))
+        lines.append(("%-28s %6d %8.1f s %8.2f %8s %13s %13s  %s" % values).rstrip())
     return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--mib", type=int, default=1024, help="size for archive_fetch (default: %(default)s)")
-    parser.add_argument("--fetch-mib", type=int, default=64, help="size for ansible.builtin.fetch (default: %(default)s)")
+    parser.add_argument("--fetch-mib", type=int, nargs="+", default=[32, 64], help="sizes for ansible.builtin.fetch (default: 32 64)")
+    parser.add_argument("--slurp-mib", type=int, default=256, help="size for ansible.builtin.slurp (default: %(default)s; 0: not at all)")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()), help="where everything lies")
     parser.add_argument("--json", type=pathlib.Path, help="write everything to this file")
     arguments = parser.parse_args()

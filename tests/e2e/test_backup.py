@@ -108,6 +108,20 @@ def on_node(cluster, node):
     return {name for name in cluster.archives(node) if name.endswith(".tar")}
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"backup_keep": {"keep_dayly": 7}}, "backup_keep.keep_dayly. Supported parameters include: group,"),
+        ({"backup_recipients_file": "/nowhere/operators.txt"}, "backup_recipients_file: there is no file /nowhere/operators.txt"),
+        ({"checkpoint_kubelet_token_file": "tokn"}, "checkpoint_kubelet_token_file: there is no file tokn where"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_is_frozen(cluster, store, changes, words):
+    done = store.run(**changes)
+    assert done.code != 0 and done.says(words), done.output[-3000:]
+    assert done.report is None and cluster.archives("node1") == cluster.archives("node2") == set()
+
+
 def test_two_containers_to_a_registry_and_to_encrypted_files(cluster, store):
     done = store.run(backup_install_programs=True)
     assert done.code == 0, done.output[-4000:]

@@ -42,7 +42,7 @@ def copy_collections(cluster):
             continue
         unpack = "mkdir -p {0}/ansible_collections && tar -xz -C {0}/ansible_collections".format(PLACE)
         pack = "tar -cz -C %s %s | %s ssh --name %s node2 -- %s" % (base, " ".join(there), LAB, cluster.name, shlex.quote(unpack))
-        subprocess.run(["bash", "-o", "pipefail", "-c", pack], check=True, timeout=120)
+        subprocess.run(["bash", "-o", "pipefail", "-c", pack], check=True, timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,9 @@ def controller(cluster):
     cluster.counter("tick", "node2", app="tick")
     cluster.on("node2", "rm -f /var/lib/kubelet/checkpoints/*")
     packages = "ansible-core python3-kubernetes age"
-    cluster.on("node2", "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends %s >/dev/null 2>&1" % packages)
+    install = "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends %s >/dev/null 2>&1" % packages
+    # Longer than Cluster.on waits, on a loaded machine.
+    subprocess.run([str(LAB), "ssh", "--name", cluster.name, "node2", "--", install], check=True, timeout=600)
     copy_collections(cluster)
     here = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
     put(cluster, PLACE + "/inventory.yml", json.dumps({"kube_node": {"hosts": {"node2": here}}}))
@@ -128,7 +130,7 @@ def test_the_timer_is_installed_runs_is_asked_and_removed(cluster, controller):
 
 def test_a_failed_run_is_told_and_the_timer_goes(cluster, controller):
     put(cluster, PLACE + "/variables.json", json.dumps({**controller, "backup_directory": "/proc/nowhere"}))
-    cluster.wait(lambda: finished(cluster, "exit-code"), "a run to fail", 300)
+    cluster.wait(lambda: finished(cluster, "exit-code"), "a run to fail", 600)
     put(cluster, PLACE + "/variables.json", "{")
     told = ask(cluster)
     assert told.report[0]["last_result"] in ("failed", "running"), told.report

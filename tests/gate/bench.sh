@@ -26,7 +26,21 @@ step_image() { measure image; }
 
 step_checkpoint() { measure checkpoint; }
 
-step_archive_info() { measure archive_info; }
+# checkpointctl where the machine has none: Debian's, unpacked into the cache.
+unpacked_checkpointctl() {
+    local dest=$CACHE/checkpointctl
+    if ! "$dest/usr/bin/checkpointctl" --help >/dev/null 2>&1; then
+        { "$GATE_ROOT/tests/gate/debian-unpack.sh" forky "$dest" checkpointctl &&
+            "$GATE_ROOT/tests/gate/debian-unpack.sh" --own-libraries "$dest" "$dest/usr/bin/checkpointctl"; } >&2 || return 1
+    fi
+    printf '%s\n' "$dest/usr/bin/checkpointctl"
+}
+
+step_archive_info() {
+    local -a options=()
+    command -v checkpointctl >/dev/null || options=(--checkpointctl "$(unpacked_checkpointctl)")
+    measure archive_info "${options[@]}"
+}
 
 step_fetch() { measure fetch; }
 

@@ -68,12 +68,13 @@ class Node:
 
     def _connect(self) -> None:
         socket = os.path.join(self._directory, "cri-%s.sock" % uuid.uuid4().hex[:8])
+        # A connection of its own, which does not end with the shared one. Of an option that ssh is given twice, the first one counts.
         self._forward = subprocess.Popen(
-            [*self._ssh, "-o", "ControlPath=none", "-o", "ControlMaster=no", "-N", "-o", "ExitOnForwardFailure=yes",
+            ["ssh", "-o", "ControlPath=none", "-o", "ControlMaster=no", *self._ssh[1:], "-N", "-o", "ExitOnForwardFailure=yes",
              "-L", "%s:/run/containerd/containerd.sock" % socket, "root@" + self.address],
             stdin=subprocess.DEVNULL,
         )
-        wait(lambda: os.path.exists(socket), 10, "the forwarded CRI socket")
+        wait(lambda: os.path.exists(socket), 30, "the forwarded CRI socket")
         self.cri = Cri(socket)
 
     def reconnect(self) -> None:

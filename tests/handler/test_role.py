@@ -22,16 +22,23 @@ exec /usr/sbin/runc "$@"
 """
 
 
-@pytest.fixture
-def bare(node: Node) -> t.Iterator[Node]:
-    """The node without the handler; afterwards as it was."""
+@pytest.fixture(scope="module")
+def removed(lab_node: Node) -> t.Iterator[None]:
+    """The node is without the handler; afterwards it is as it was."""
+    node = lab_node
     installed = node.run("test -e /usr/local/libexec/container-checkpoint/handler.conf && echo yes; true").strip()
     default = "container-checkpoint" in node.run("containerd config dump | grep default_runtime_name")
     if installed:
         apply(node, restore_handler_state="absent")
-    yield node
+    yield
     if installed:
         apply(node, restore_handler_default_runtime=default)
+
+
+@pytest.fixture
+def bare(node: Node, removed: None) -> Node:
+    """The node without the handler; each test leaves it so."""
+    return node
 
 
 def runtime_classes(node: Node) -> t.Optional[t.List[str]]:
@@ -97,3 +104,4 @@ def test_every_byte_comes_back(bare: Node) -> None:
             node.pod("web", handler=HANDLER)
     finally:
         node.run("mv {0}.kept {0} && systemctl restart containerd".format(CONFIG))
+        node.reconnect()

@@ -245,6 +245,49 @@ def test_pods_that_are_refused(cluster: Cluster) -> None:
     assert "Duplicate value" in cluster.admin("POST", PODS_URL, pod("b", containers=twice)).json["message"]
 
 
+DEPLOYMENTS_URL = "/apis/apps/v1/namespaces/default/deployments"
+
+
+@pytest.mark.parametrize(
+    ("container", "message"),
+    [
+        ({"env": [{"name": "N", "value": 1}]}, "number into Go struct field EnvVar.%s.env.value of type string"),
+        ({"env": [{"name": "N", "value": True}]}, "bool into Go struct field EnvVar.%s.env.value of type string"),
+        ({"env": [{"name": "A", "value": "1"}, {"name": 2}]}, "number into Go struct field EnvVar.%s.env.name of type string"),
+        ({"args": ["--port", 8080]}, "number into Go struct field Container.%s.args of type string"),
+        ({"command": [["sh"]]}, "array into Go struct field Container.%s.command of type string"),
+    ],
+)
+def test_what_the_decoder_refuses(cluster: Cluster, container: dict, message: str) -> None:
+    """YAML's numbers and booleans where a string belongs: 400 before any validation, with the decoder's own words."""
+    wrong = pod()
+    wrong["spec"]["containers"][0].update(container)
+    answer = cluster.admin("POST", PODS_URL, wrong)
+    assert (answer.status, answer.json["reason"], answer.json["message"]) == (
+        400,
+        "BadRequest",
+        'Pod in version "v1" cannot be handled as a Pod: json: cannot unmarshal ' + message % "spec.containers",
+    )
+    template = {"metadata": {"labels": {"app": "a"}}, "spec": wrong["spec"]}
+    deployment = {"metadata": {"name": "a"}, "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": template}}
+    answer = cluster.admin("POST", DEPLOYMENTS_URL, deployment)
+    assert (answer.status, message % "spec.template.spec.containers" in answer.json["message"]) == (400, True)
+    assert cluster.admin("GET", PODS_URL).json["items"] == []
+
+
+def test_what_the_decoder_takes(cluster: Cluster) -> None:
+    """A null is no value, and environments may come from elsewhere."""
+    right = pod()
+    right["spec"]["containers"][0]["env"] = [
+        {"name": "A", "value": None},
+        {"name": "B", "value": ""},
+        {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+    ]
+    assert cluster.admin("POST", PODS_URL, right).status == 201
+    assert cluster.admin("PATCH", PODS_URL + "/a", {"metadata": {"labels": {"tier": 1}}}, MERGE).status == 400
+    assert cluster.admin("PATCH", PODS_URL + "/a", {"metadata": {"labels": {"tier": None}}}, MERGE).status == 200
+
+
 def test_what_of_a_pod_may_change(cluster: Cluster) -> None:
     cluster.admin("POST", PODS_URL, pod())
     assert cluster.admin("PATCH", PODS_URL + "/a", {"spec": {"nodeName": "x"}}, MERGE).status == 422

@@ -43,20 +43,21 @@ def _restore(call: Call, config: Settings, spec: bundle.Spec, target: stage.Targ
         "attempt": stage.claim_of(entry).get("attempt"), "began_at": time.time(), "stages": work.stages,
     }
     began = time.monotonic()
+    watch = guardian.Guardian(config, entry, call.container_id)
     try:
-        with guardian.watching(config, entry, call.container_id):
-            marker.write(config, call, spec, entry)
-            stage.write_json(os.path.join(entry.path, stage.STATUS_FILE), status)
-            status.update(work.run())
-            status.update(outcome="held", seconds=round(time.monotonic() - began, 3))
-            stage.write_json(os.path.join(entry.path, stage.STATUS_FILE), status)
+        marker.write(config, call, spec, entry)
+        stage.write_json(os.path.join(entry.path, stage.STATUS_FILE), status)
+        status.update(work.run())
+        status.update(outcome="held", seconds=round(time.monotonic() - began, 3))
+        stage.write_json(os.path.join(entry.path, stage.STATUS_FILE), status)
+        report.journal("restored %s/%s/%s from checkpoint %s in %.3f s, held until it is started (restore %s, container %s, pid %s)" % (
+            target.namespace, target.pod, target.container, (status["checkpoint"].get("sha256") or "")[:16],
+            status["seconds"], entry.id, call.container_id, status["pid"]))
     except BaseException as exc:
         marker.discard(config, call.container_id)
+        watch.dismiss()
         return _failed(call, config, entry, status, exc, work)
-    report.journal("restored %s/%s/%s from checkpoint %s in %.3f s, held until it is started (restore %s, container %s, pid %s)" % (
-        target.namespace, target.pod, target.container, (status["checkpoint"].get("sha256") or "")[:16],
-        status["seconds"], entry.id, call.container_id, status["pid"]))
-    return 0
+    watch.dismiss_and_exit()
 
 
 def _failed(call: Call, config: Settings, entry: stage.Entry, status: stage.Document, exc: BaseException, work: restore.Work) -> int:

@@ -20,26 +20,33 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils im
 from settings import Settings
 
 
-@contextlib.contextmanager
-def watching(config: Settings, entry: stage.Entry, container_id: str) -> t.Iterator[None]:
-    """As long as this lasts, somebody cleans up if this process is killed."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(writing)
-        status = 1
-        try:
-            status = _guard(reading, config, entry, container_id)
-        finally:
-            os._exit(status)
-    os.close(reading)
-    try:
-        yield
-    finally:
+class Guardian:
+    """From the beginning on, somebody cleans up if this process is killed, until it is told that there is no need."""
+
+    def __init__(self, config: Settings, entry: stage.Entry, container_id: str) -> None:
+        reading, self._writing = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._writing)
+            status = 1
+            try:
+                status = _guard(reading, config, entry, container_id)
+            finally:
+                os._exit(status)
+        os.close(reading)
+
+    def dismiss(self) -> None:
+        """There is nothing to clean up any more."""
         with contextlib.suppress(OSError):
-            os.write(writing, b".")
-        os.close(writing)
-        os.waitpid(pid, 0)
+            os.write(self._writing, b".")
+        os.close(self._writing)
+        os.waitpid(self._pid, 0)
+
+    def dismiss_and_exit(self) -> t.NoReturn:
+        """The container is made: the runtime must not see this process fail now, so nothing is between the two."""
+        with contextlib.suppress(OSError):
+            os.write(self._writing, b".")
+        os._exit(0)
 
 
 def _guard(reading: int, config: Settings, entry: stage.Entry, container_id: str) -> int:

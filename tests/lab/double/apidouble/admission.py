@@ -15,7 +15,7 @@ import random
 import re
 import typing as t
 
-from apidouble import errors
+from apidouble import decode, errors
 from apidouble.resources import Resource
 from apidouble.store import NODES, PODS, Key, Store, now
 
@@ -50,6 +50,7 @@ def prepare(resource: Resource, obj: dict, namespace: str) -> dict:
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: the API version '
             f"in the data ({obj['apiVersion']}) does not match the expected API version ({resource.api_version})"
         )
+    decode.check(resource, obj)
     meta = obj.setdefault("metadata", {}) or {}
     obj["metadata"] = meta
     if resource.namespaced:

@@ -73,7 +73,7 @@ def run_with_pipes(argv, pass_fds, started):
 
 
 def job(fake, src, rehearse=False, tag="1", retries=2, chunk=0, **request):
-    registry = Registry(HttpClient(timeout=5).send, fake.url, "team/app", retries=retries, sleep=lambda seconds: None)
+    registry = Registry(HttpClient(timeout=60).send, fake.url, "team/app", retries=retries, sleep=lambda seconds: None)
     target = RegistryTarget(registry, tag, chunk)
     return ImageJob(
         ImageRequest(src=src, **request),

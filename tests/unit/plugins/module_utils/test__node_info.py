@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""_node_info and _node_info_assess: nodes of every kind, from nothing installed to switched-off restore."""
+"""_node_info and _node_info_assess: whole nodes, from nothing installed to switched-off restore."""
 
 from __future__ import annotations
 
@@ -12,90 +12,17 @@ import os
 import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_assess as assess
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _node_info_kernel as kernel_reader
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_handler
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import DeadlineError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info import (
-    Inspector,
-    System,
-    with_scratch,
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._node_info import Inspector, with_scratch
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.infonode import (
+    CONTAINERD,
+    FILES,
+    Node,
+    commands,
+    ids,
+    path,
+    reason,
 )
-
-CRICTL = "Version:  0.1.0\nRuntimeName:  %s\nRuntimeVersion:  %s\nRuntimeApiVersion:  v1\n"
-CONTAINERD_DUMP = """
-version = 3
-[plugins]
-  [plugins.'io.containerd.cri.v1.runtime']
-    %s
-    [plugins.'io.containerd.cri.v1.runtime'.containerd]
-      default_runtime_name = 'runc'
-      [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes]
-        [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
-          runtime_type = 'io.containerd.runc.v2'
-          [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
-            BinaryName = ''
-"""
-FEATURES = json.dumps({"annotations": {"org.opencontainers.runc.checkpoint.enabled": "true"}})
-CONTAINERD = "/run/containerd/containerd.sock"
-
-
-class Node:
-    """A node: commands and their answers, files, sockets."""
-
-    def __init__(self, commands=None, files=None, kernel="6.1.0-35-amd64", root=True, free=50 << 30):
-        self.commands = commands or {}
-        self.files = files or {}
-        self.system = System(root, kernel, "x86_64", lambda path: path in self.files, self.files.get, lambda path: free)
-
-    def find(self, name):
-        return "/usr/bin/" + name if any(command.split()[0] == name for command in self.commands) else None
-
-    def run(self, argv, timeout):
-        line = " ".join([argv[0].split("/")[-1]] + list(argv[1:]))
-        line = line.replace("crictl --runtime-endpoint unix://%s --timeout 30s" % CONTAINERD, "crictl")
-        answer = self.commands.get(line, (127, "", "unexpected command: %s" % line))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def facts(self, configz=None, wanted=1 << 30, **more):
-        return Inspector(self.run, self.find, self.system).gather(
-            "/var/lib/kubelet/checkpoints", wanted, configz, **more
-        )
-
-    def judge(self, **options):
-        return assess.assess(self.facts(**options))
-
-
-def commands(version="2.1.9", setting="", engine="containerd", criu="4.2.1", **more):
-    table = {
-        "crictl version": (0, CRICTL % (engine, version), ""),
-        "containerd config dump": (0, CONTAINERD_DUMP % setting, ""),
-        "runc --version": (0, "runc version 1.3.6\ncommit: x\n", ""),
-        "runc features": (0, FEATURES, ""),
-        "criu --version": (0, "Version: %s\nGitID: v%s\n" % (criu, criu), ""),
-        "criu check": (0, "Looks good.\n", ""),
-        "criu check --feature get_rseq_conf": (0, "get_rseq_conf is supported\n", ""),
-        "kubelet --version": (0, "Kubernetes v1.36.2\n", ""),
-        "iptables-restore": (0, "", ""),
-    }
-    table.update(more)
-    return table
-
-
-FILES = {CONTAINERD: "", "/etc/criu/runc.conf": "# ours\ntcp-close\nskip-in-flight\n"}
-
-
-def ids(result, severity=None):
-    return [reason["id"] for reason in result["reasons"] if severity in (None, reason["severity"])]
-
-
-def reason(result, name):
-    return next(entry for entry in result["reasons"] if entry["id"] == name)
-
-
-def path(result, name):
-    return next(entry for entry in result["restore_paths"] if entry["name"] == name)
-
 
 # -- whole nodes -----------------------------------------------------------------------------------------------------
 
@@ -368,140 +295,3 @@ def test_the_scratch_directory_is_gone_afterwards():
     seen = []
     assert with_scratch(lambda path: seen.append(path) or b"x") == b"x"
     assert not os.path.exists(seen[0])
-
-
-# -- OCI runtimes ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "more, words",
-    [
-        ({"runc features": (0, FEATURES.replace("true", "false"), "")}, "says checkpoint.enabled is false"),
-        (
-            {"runc features": (1, "", ""), "runc checkpoint --help": (3, "", "No help topic")},
-            "'/usr/bin/runc checkpoint --help' fails",
-        ),
-    ],
-)
-def test_runc_without_criu(more, words):
-    result = Node(commands(**more), FILES).judge()
-    assert words in reason(result, "oci-runtime-without-criu")["text"]
-    assert result["verdict"]["checkpoint"] == "no"
-
-
-def test_an_old_runc_is_asked_for_its_command():
-    node = Node(commands(**{"runc features": (1, "", ""), "runc checkpoint --help": (0, "NAME:", "")}), FILES)
-    assert node.facts()["oci_runtime"]["criu"] is True
-
-
-CRIO_CONFIG = """
-[crio]
-[crio.runtime]
-default_runtime = "%s"
-# enable_criu_support = true
-[crio.runtime.runtimes.crun]
-runtime_path = "/usr/libexec/crio/crun"
-[crio.runtime.runtimes.runc]
-runtime_path = "/usr/libexec/crio/runc"
-[crio.image]
-%s
-[crio.checkpoint_restore]
-%s
-"""
-
-
-def crio(version="1.36.6", runtime="runc", image="", level="", **more):
-    table = commands(version, engine="cri-o", **more)
-    table["crio config"] = (0, CRIO_CONFIG % (runtime, image, level), "")
-    table.setdefault(
-        "crun --version", (0, "crun version 1.28\n+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +CRIU +YAJL\n", "")
-    )
-    table.setdefault("ldconfig -p", (0, "libcriu.so.2 (libc6,x86-64) => /lib/libcriu.so.2\n", ""))
-    return Node(table, {"/run/containerd/containerd.sock": "", "/etc/criu/runc.conf": "tcp-close\n"})
-
-
-@pytest.mark.parametrize(
-    "options, enabled, words",
-    [
-        ({"version": "1.36.3"}, True, "and it is on"),
-        ({"version": "1.36.6"}, False, "switched off"),
-        ({"level": '# container_level_enabled = "checkpoint_only"'}, False, "switched off"),
-        ({"level": 'container_level_enabled = "checkpoint_restore"'}, True, "and it is on"),
-        ({"version": "1.36.3", "image": 'signature_policy = "/etc/crio/policy.json"'}, False, "refuses every restore"),
-        ({"version": "1.24.0"}, False, "not yet built"),
-    ],
-)
-def test_the_image_path_of_crio(options, enabled, words):
-    image = path(crio(**options).judge(), "image")
-    assert image["enabled"] is enabled and words in image["why"]
-
-
-def test_crio_with_level_none_can_do_nothing():
-    result = crio(level='container_level_enabled = "none"').judge()
-    assert result["verdict"] == {"checkpoint": "no", "restore": "no"}
-    assert "criu-switched-off" in ids(result)
-
-
-def test_crun_without_libcriu():
-    result = crio(runtime="crun", **{"ldconfig -p": (0, "libc.so.6\n", "")}).judge()
-    assert "libcriu is not installed" in reason(result, "oci-runtime-without-criu")["text"]
-
-
-def test_crun_with_everything_is_still_a_risk():
-    result = crio(version="1.36.3", runtime="crun").judge()
-    assert result["verdict"]["restore"] == "risky" and "crun" in ids(result, "warning")
-
-
-# -- the restore handler ---------------------------------------------------------------------------------------------
-
-HANDLED = """BinaryName = ''
-        [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.restore]
-          runtime_type = 'io.containerd.runc.v2'
-          [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.restore.options]
-            BinaryName = '%s/runtime'""" % _restore_handler.HANDLER_DIR
-
-
-@pytest.mark.parametrize(
-    "status, enabled, words",
-    [
-        (None, False, "has not reported yet"),
-        ('{"state": "passing", "version": "1"}', True, "installed as runtime 'restore' and passes"),
-        ('{"state": "failing", "why": "runc is too old"}', False, "does not pass: runc is too old"),
-        ("nonsense", False, "is not a JSON object"),
-        ("[]", False, "is not a JSON object"),
-    ],
-)
-def test_the_handler_counts_only_when_it_passes(status, enabled, words):
-    table = commands("2.4.0")
-    table["containerd config dump"] = (0, (CONTAINERD_DUMP % "").replace("BinaryName = ''", HANDLED), "")
-    files = dict(FILES)
-    if status is not None:
-        files[_restore_handler.HANDLER_STATUS] = status
-    result = Node(table, files).judge()
-    found = path(result, "handler")
-    assert (found["available"], found["enabled"]) == (True, enabled) and words in found["why"]
-    assert (result["verdict"]["restore"] == "no") is not enabled
-
-
-def test_no_handler():
-    found = path(Node(commands(), FILES).judge(), "handler")
-    assert (found["available"], found["enabled"], found["remedy"]) == (False, False, "role restore_handler")
-
-
-# -- what pod_restore asks about a target of which it knows only the version -----------------------------------------
-
-
-@pytest.mark.parametrize(
-    "engine, version, expected",
-    [
-        ("containerd", "2.1.9", (True, True)),
-        ("containerd", "2.3.4", (True, None)),
-        ("containerd", "2.4.0", (False, False)),
-        ("cri-o", "1.36.6", (True, None)),
-        ("docker", "28.0.0", (False, False)),
-        (None, None, (False, False)),
-    ],
-)
-def test_the_image_path_without_a_configuration(engine, version, expected):
-    found = assess.image_path(engine, version, None)
-    assert (found["available"], found["enabled"]) == expected

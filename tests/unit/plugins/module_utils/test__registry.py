@@ -33,7 +33,7 @@ def client(fake, credentials=None, retries=2, **changes):
     """A client of the fake registry, and the list of its pauses."""
     pauses = []
     registry = Registry(
-        HttpClient(timeout=5).send,
+        HttpClient(timeout=60).send,
         fake.url,
         "team/app",
         credentials=credentials,

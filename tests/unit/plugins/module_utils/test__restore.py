@@ -182,6 +182,20 @@ def test_an_image_without_digest():
     )
 
 
+def test_more_than_the_pod_grants_is_refused_before_anything_is_created():
+    careful = source()
+    careful["spec"]["containers"][0]["securityContext"] = {"allowPrivilegeEscalation": False}
+    refused(Cluster(careful, node()), "may gain privileges, which the new container forbids")
+    result = run(Cluster(careful, node(), script=[RUNNING]), accept_privileges=("no_new_privs",))
+    assert "accepted by accept_privileges" in result["warnings"][0]
+
+
+def test_what_is_not_known_is_not_compared_and_that_is_said():
+    item = Restored("counter", IMAGE, ANNOTATIONS)
+    result = run(Cluster(source(), node(), script=[RUNNING]), containers=(item,))
+    assert "so it was not compared with what the pod grants" in result["warnings"][0]
+
+
 def test_an_unknown_container():
     refused(
         Cluster(source(), node()),

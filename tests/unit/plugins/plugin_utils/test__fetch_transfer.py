@@ -89,7 +89,7 @@ class LocalWire:
 
     def nothing_left(self):
         """No process and no directory of any session, except the directories of killed ones."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         for session in self.sessions:
             while os.path.exists("/proc/%d" % session["pid"]):
                 with open("/proc/%d/stat" % session["pid"]) as status:
@@ -432,7 +432,7 @@ def test_the_sender_ends_when_nobody_asks(place):
 
 def wait_for_lock(path):
     """Until nobody holds it: whoever started the killed process may not have ended yet."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     with open(path) as lock:
         while True:
             try:

@@ -35,6 +35,26 @@ ANNOTATIONS = {
     "org.criu.checkpoint.host.arch": "x86_64",
 }
 
+# As a container of root's with containerd's usual capabilities has them.
+_SET = "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE".split()
+PRIVILEGES = {
+    "user_namespace": False,
+    "lsm": "",
+    "credentials": [
+        {
+            "pid": 1,
+            "command": "counter.sh",
+            "uids": [0],
+            "gids": [0],
+            "groups": [0],
+            "capabilities": {"bounding": _SET, "effective": _SET, "permitted": _SET, "inheritable": [], "ambient": []},
+            "no_new_privs": False,
+            "seccomp_mode": 0,
+            "lsm_profile": "",
+        }
+    ],
+}
+
 
 def fixture(*path):
     with open(os.path.join(FIXTURES, *path), encoding="utf-8") as stream:
@@ -161,7 +181,7 @@ def order(**changes):
     request = {
         "name": "counter-restored",
         "target_node": "node2",
-        "containers": (Restored("counter", IMAGE, ANNOTATIONS),),
+        "containers": (Restored("counter", IMAGE, ANNOTATIONS, privileges=PRIVILEGES),),
     }
     request.update(
         {

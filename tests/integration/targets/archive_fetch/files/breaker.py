@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Breaks a fetch over the loopback ssh server when so much of it has arrived.
 
-breaker.py connection|sender PARTIAL_DIRECTORY BYTES SSH_DIRECTORY: wait until a partial file there has so many bytes, then kill -9 the
-ssh server's processes for the test's user, or the sending process behind its sudo.
+breaker.py connection|sender PARTIAL_DIRECTORY BYTES SSH_DIRECTORY READY: make the file READY, wait until a partial file has so many bytes,
+then kill -9 the ssh server's processes for the test's user, or the sending process behind its sudo.
 breaker.py controller PARTIAL_DIRECTORY BYTES COMMAND...: run the command, and kill -9 it and its children then.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import pwd
@@ -24,11 +25,12 @@ import loopback_ssh
 
 def wait(directory: pathlib.Path, wanted: int) -> None:
     """Until a partial file is that long."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for path in directory.glob(".*.part"):
-            if path.stat().st_size >= wanted:
-                return
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size >= wanted:
+                    return
         time.sleep(0.01)
     raise SystemExit("no partial file in %s reached %d bytes" % (directory, wanted))
 
@@ -50,6 +52,16 @@ def victims(what: str, user: str) -> list:
     return found
 
 
+def kill(pids: list) -> int:
+    """All that have not ended by themselves meanwhile, as ssh's processes do after every request; how many there were."""
+    killed = 0
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+    return killed
+
+
 def main() -> None:
     what, directory, wanted = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
     if what == "controller":
@@ -58,17 +70,15 @@ def main() -> None:
             # Ansible's workers are in sessions of their own: the tree, from the top.
             tree = [process.pid]
             for pid in tree:
-                children = pathlib.Path("/proc/%d/task/%d/children" % (pid, pid)).read_text().split()
-                tree += [int(child) for child in children]
-            for pid in tree:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(OSError):
+                    children = pathlib.Path("/proc/%d/task/%d/children" % (pid, pid)).read_text().split()
+                    tree += [int(child) for child in children]
+            kill(tree)
         return
+    pathlib.Path(sys.argv[5]).touch()
     wait(directory, wanted)
-    found = victims(what, loopback_ssh.user_of(pathlib.Path(sys.argv[4])))
-    if not found:
+    if not kill(victims(what, loopback_ssh.user_of(pathlib.Path(sys.argv[4])))):
         raise SystemExit("there is no %s to kill" % what)
-    for pid in found:
-        os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def up(directory: pathlib.Path) -> None:
         "ansible_python_interpreter": os.environ.get("LOOPBACK_PYTHON", "/usr/bin/python3"),
     }
     (directory / "inventory.yml").write_text(json.dumps({"all": {"hosts": {"loopback": host}}}, indent=2) + "\n")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=2).close()
@@ -110,7 +110,7 @@ def down(directory: pathlib.Path) -> None:
                 os.kill(int(process.name), signal.SIGKILL)
         except (OSError, KeyError):
             continue
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while subprocess.run(["userdel", "--remove", user], capture_output=True, check=False).returncode not in (0, 6):
         if time.monotonic() > deadline:
             raise SystemExit("user %s cannot be removed" % user)
