@@ -46,13 +46,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The report with C(time), C(cluster), C(summary), C(rows) and C(nodes).
+  description:
+    - The report with C(time), C(cluster), C(summary), C(rows), C(nodes), C(matrix) (as
+      P(container_checkpoint.kubernetes.node_matrix#filter) gives it, of the nodes that answered) and C(misfits) (each pair of it that is not V(yes)).
   type: dict
 """
 
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pair import matrix
 
 GOOD = ("yes", "risky")
 SILENT = {"checkpoint": "unknown", "restore": "unknown"}
@@ -157,6 +160,13 @@ def doctor_report(answers: t.Any, nodes: t.Any = None, cluster: str = "", time: 
                     "add it to the inventory, or widen the play",
                 )
             )
+    pairs = matrix({name: answer for name, answer in answers.items() if "verdict" in answer})
+    misfits = [
+        {"source": row["source"], "target": target, "verdict": verdict, "why": ", ".join(row["why"][target])}
+        for row in pairs
+        for target, verdict in row["targets"].items()
+        if verdict != "yes"
+    ]
     good = {what: sum(entry["verdict"][what] in GOOD for entry in entries) for what in SILENT}
     return {
         "time": time,
@@ -164,6 +174,8 @@ def doctor_report(answers: t.Any, nodes: t.Any = None, cluster: str = "", time: 
         "summary": {"nodes": len(entries), **good},
         "rows": [_row(entry) for entry in entries],
         "nodes": entries,
+        "matrix": pairs,
+        "misfits": misfits,
     }
 
 

@@ -6,7 +6,7 @@
 PRIVATE to the collection. Effects come in through C(Places); what is found is diagnosed here. The runtimes delete a
 restore's log when it
 failed, and a container's when it is removed: so this runs right after a failure, or finds what C(log-file) in CRIU's
-configuration kept.
+configuration kept (role criu: C(criu_log_file), one for all, or C(criu_log_dir), one for each operation).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_log import (
     CRIU_CONFIG,
     configured_path,
+    kept_logs,
 )
 
 Finding = t.Dict[str, t.Any]
@@ -44,6 +45,7 @@ PATTERNS = (
     "/run/runc/*/criu.work/*.log",
 )
 UNITS = ("containerd", "crio", "kubelet")
+_CONTAINER = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _NAMED = re.compile(r"(?:path=|log file:|log-file|see)\s*[\"']?(/[^\s\"':,;)]+\.log)")
 _TAIL_BYTES = 4 * 1024 * 1024
 _SHOWN_ERRORS = 12
@@ -110,13 +112,19 @@ def candidates(places: Places, message: str = "", container_id: t.Optional[str] 
     config = places.read(places.config)
     kept = configured_path(config.text) if config is not None else None
     if kept:
-        found.append(kept)
+        found += [kept] + kept_logs(kept, places.find)
     for pattern in PATTERNS:
         if container_id is None:
             found += sorted(places.find(pattern))
         else:
             found += sorted(path for path in places.find(pattern) if container_id in path)
     return list(dict.fromkeys(found))
+
+
+def of_another(log: Text, container_id: str) -> bool:
+    """Whether a log speaks of containers (their cgroups have their ids) and this one is not among them."""
+    ids = set(_CONTAINER.findall(log.text))
+    return bool(ids) and not any(one.startswith(container_id) or container_id == "-" for one in ids)
 
 
 def described(log: Text, now: float) -> t.Dict[str, t.Any]:
@@ -141,6 +149,8 @@ def collect(
     named = set(named_paths(message))
     read = [log for log in (places.read(path) for path in candidates(places, message, container_id)) if log is not None]
     near = [log for log in read if log.text.strip() and (log.path in named or abs(log.written - at) <= window)]
+    if container_id is not None:
+        near = [log for log in near if log.path in named or not of_another(log, container_id)]
     near.sort(key=lambda log: (log.path not in named, abs(log.written - at)))
     return [described(log, now) for log in near]
 
@@ -239,6 +249,6 @@ def answer(findings: t.Sequence[Finding], logs: t.Sequence[t.Mapping[str, t.Any]
     if any(log["succeeded"] for log in logs):
         return "Nothing failed: the last log is of a run that worked."
     return (
-        "No known message was found. The runtimes delete CRIU's log of a failed restore: set criu_log_file (role criu)"
+        "No known message was found. The runtimes delete CRIU's log of a failed restore: set criu_log_dir (role criu)"
         " and try again."
     )

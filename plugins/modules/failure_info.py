@@ -57,9 +57,8 @@ options:
     default: 5000
 notes:
   - Run it as root.
-  - The runtimes delete the log of a failed restore. C(log-file) in C(/etc/criu/runc.conf) (role
-    P(container_checkpoint.kubernetes.criu#role),
-    C(criu_log_file)) keeps it.
+  - The runtimes delete the log of a failed restore. The role P(container_checkpoint.kubernetes.criu#role) keeps the logs,
+    with C(criu_log_dir) one for each operation. A kept log that names containers, and not O(container_id), is left out.
 seealso:
   - plugin: container_checkpoint.kubernetes.diagnosis
     plugin_type: filter

@@ -40,13 +40,11 @@ attributes:
       - If the Pod exists and was made from the same request, nothing is changed.
 options:
   namespace:
-    description:
-      - The namespace of the Pod that was checkpointed, and of the new one.
+    description: The namespace of the Pod that was checkpointed, and of the new one.
     type: str
     required: true
   pod:
-    description:
-      - The name of the Pod that was checkpointed.
+    description: The name of the Pod that was checkpointed.
     type: str
     required: true
   source_file:
@@ -55,12 +53,10 @@ options:
       - When not given, the Pod is read from the API.
     type: path
   name:
-    description:
-      - The name of the new Pod. When not given, that of O(pod) with C(-restored) behind it.
+    description: The name of the new Pod. When not given, that of O(pod) with C(-restored) behind it.
     type: str
   target_node:
-    description:
-      - The node to restore on.
+    description: The node to restore on.
     type: str
     required: true
   placement:
@@ -78,8 +74,7 @@ options:
     required: true
     suboptions:
       name:
-        description:
-          - The container's name in the Pod.
+        description: The container's name in the Pod.
         type: str
         required: true
       image:
@@ -94,12 +89,10 @@ options:
         type: dict
       privileges:
         description:
-          - What the processes in the checkpoint may do, as M(container_checkpoint.kubernetes.image) and
+          - For O(backend=image), what the checkpoint's processes may do, as M(container_checkpoint.kubernetes.image) and
             M(container_checkpoint.kubernetes.image_info) return it.
-          - For O(backend=image). A restored process keeps what it held when it was dumped, whatever the new Pod's security
-            context says (CVE-2026-95837, CVE-2026-92574), so more than the Pod grants is refused before it is created. Without
-            this nothing is compared, and a warning says so. With O(backend=handler), the target compares
-            (M(container_checkpoint.kubernetes.restore_stage)).
+          - They keep it, whatever the new Pod says (CVE-2026-95837, CVE-2026-92574). So more than the Pod grants is refused
+            before it is created. Without this nothing is compared, and a warning says so.
         type: dict
       archive_sha256:
         description:
@@ -112,16 +105,14 @@ options:
           - When not given, the one that the Pod's status names.
         type: str
   accept_privileges:
-    description:
-      - Differences in privilege that you have judged and accept, for O(backend=image).
+    description: Differences in privilege that you have judged and accept, for O(backend=image).
     type: list
     elements: str
     choices: [ids, groups, capabilities, no_new_privs, seccomp, lsm]
     default: []
   fresh_containers:
     description:
-      - Whether containers of the Pod that are not in O(containers) may start afresh, from the image by digest that they
-        ran.
+      - Whether containers of the Pod that are not in O(containers) may start afresh, from the image by digest that they ran.
       - If not, every container needs a checkpoint.
     type: bool
     default: false
@@ -207,8 +198,8 @@ seealso:
 notes:
   - Needs the rights to get pods, nodes and the source's owner, to create and delete pods, and to list events; for
     O(backend=handler) also to get runtimeclasses and to patch pods.
-  - With O(backend=image), whoever can restore a checkpoint can start processes with the privileges that it holds,
-    whatever the security context says. O(containers[].privileges) has this module compare them; the handler always does.
+  - With O(backend=image), O(containers[].privileges) has this module compare what the checkpoint's processes hold with what the
+    Pod grants; with O(backend=handler), M(container_checkpoint.kubernetes.restore_stage) always does.
 """
 
 EXAMPLES = r"""

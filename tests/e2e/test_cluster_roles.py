@@ -117,6 +117,7 @@ def test_the_doctor_reports_every_node_and_changes_nothing(cluster, tmp_path):
     assert {row["node"]: row["checkpoint"] in ("yes", "risky") for row in done.report["rows"]} == {"node1": True, "node2": True}
     assert done.report["summary"] == {"nodes": 2, "checkpoint": 2, "restore": 2}
     assert done.report["rows"][0]["engine"].startswith("containerd 2.") and done.report["rows"][0]["kubelet"]
+    assert {row["source"]: row["targets"] for row in done.report["matrix"]} == {"node1": {"node2": "yes"}, "node2": {"node1": "yes"}}, done.report["misfits"]
     text = page.read_text()
     assert "Nodes of &lt;lab&gt;" in text and "node2" in text
     assert not re.search(r"(src|href)=|@import|url\(", text), "the page needs something else"

@@ -95,3 +95,12 @@ def test_the_pair_is_compared_before_a_move(cluster, counter):
         cluster.on("node2", "mv /usr/sbin/criu.away /usr/sbin/criu")
     assert done.code == 0, done.output[-3000:]
     assert done.says("default/counter/counter may fail: the target's criu 4.1.1 is older than the source's"), done.output[-3000:]
+
+
+def test_a_pod_that_is_in_the_way_is_found_before_anything_is_frozen(cluster, counter):
+    """The API server is asked first; quota and admission would be found the same way."""
+    before, archives = counter.ask(), cluster.archives("node1")
+    cluster.counter("counter-restored", "node2")
+    done = cluster.play(MIGRATE, migrate_pod="counter", target_node="node2")
+    assert done.code != 0 and done.says("pod default/counter-restored exists already and is not this restore"), done.output[-3000:]
+    assert cluster.archives("node1") == archives and counter.ask()["nonce"] == before["nonce"]

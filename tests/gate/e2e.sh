@@ -44,11 +44,16 @@ step_roles() { nodes && env E2E_LAB="$name" "${pytest[@]}" "${roles[@]}"; }
 # What pod_preflight predicts against what CRIU then does. WORKLOADS_ALL=1, WORKLOADS_RANDOM=N, WORKLOADS_SEED=S: more of them.
 step_workloads() { nodes && env WORKLOADS_LAB="$name" "${pytest[@]}" -s tests/workloads; }
 
-# The restore handler as node1's default runtime, its role, and below a double of CRI-O on node2. HANDLER_SLOW=1: every step at which it
-# can be killed; HANDLER_STARTS=1000: so many ordinary starts.
+# The restore handler: its role on nodes that are without it, a double of CRI-O on node2, then as node1's default runtime. HANDLER_SLOW=1:
+# every step at which it can be killed; HANDLER_STARTS=1000: so many ordinary starts.
 step_handler() {
+    local rc=0 roles=(tests/handler/test_role.py tests/handler/test_crio.py)
+    local handler=(env CONTAINER_CHECKPOINT_LABS="$name" "${pytest[@]}")
+    nodes || return 1
+    "${handler[@]}" "${roles[@]}" || rc=1
     nodes tests/handler/install.yml --limit node1 --extra-vars restore_handler_default_runtime=true &&
-        env CONTAINER_CHECKPOINT_LABS="$name" "${pytest[@]}" tests/handler
+        "${handler[@]}" tests/handler "${roles[@]/#/--ignore=}" || rc=1
+    return "$rc"
 }
 
 # The same on containerd 1.7, whose CRI cannot restore and whose configuration is of version 2: a lab of its own, without the kubelet's doubles.

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-TURNS = {"e2e", "handler", "demo", "bench"}
+TURNS = {"e2e", "demo", "bench"}
 HEARTBEAT = 30.0
 
 

@@ -13,7 +13,7 @@ import time
 import typing as t
 
 import pytest
-from cri_node import HANDLER, STAGING, Node, copy, wait
+from cri_node import HANDLER, SLOW, STAGING, Node, copy, wait
 from crio_node import CrioNode
 from role import apply, run_role, snapshot
 from staging import stage
@@ -34,9 +34,10 @@ def installed(other_node: Node) -> t.Iterator[CrioNode]:
     options = {"restore_handler_provider": "crio", "restore_handler_default_runtime": True}
     try:
         before = snapshot(node)
-        checked = run_role(node, check=True, **options)
-        assert checked.status == 0, checked.text[-6000:]
-        assert snapshot(node) == before, "check mode changed something"
+        if SLOW:
+            checked = run_role(node, check=True, **options)
+            assert checked.status == 0, checked.text[-6000:]
+            assert snapshot(node) == before, "check mode changed something"
         apply(node, **options)
         assert apply(node, **options).changed == 0
         yield crio

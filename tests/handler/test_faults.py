@@ -15,7 +15,7 @@ from staging import THERE, module, stage
 from test_restore import source
 
 # How many of the steps at which the handler can be killed are tried where HANDLER_SLOW is not set.
-SAMPLE = 12
+SAMPLE = 6
 
 
 def break_images(node: Node) -> None:

@@ -10,7 +10,7 @@ import typing as t
 
 import kubernetes
 import pytest
-from cri_node import HANDLER, STATE, Node, wait
+from cri_node import HANDLER, SLOW, STATE, Node, wait
 from role import apply, run_role, snapshot
 
 CONFIG = "/etc/containerd/config.toml"
@@ -94,8 +94,9 @@ def test_every_byte_comes_back(bare: Node) -> None:
         assert identity[:12] in refused.text
         wait(lambda: node.counts(pod)[3:], 20, "the workload to go on")
         node.remove_pod(pod)
-        checked = run_role(node, check=True, restore_handler_state="absent")
-        assert checked.status == 0 and checked.changed > 0, checked.text[-6000:]
+        if SLOW:
+            checked = run_role(node, check=True, restore_handler_state="absent")
+            assert checked.status == 0 and checked.changed > 0, checked.text[-6000:]
         apply(node, restore_handler_state="absent", **everything)
         assert snapshot(node) == before
         assert HANDLER not in (runtime_classes(node) or [])

@@ -68,6 +68,14 @@ def test_what_the_cluster_knows():
     assert by_name["c"]["why"] == "the cluster has this node, but it was not asked" and report["summary"]["nodes"] == 3
 
 
+def test_which_nodes_fit_together():
+    older = answer(restore="yes")
+    older["node"]["criu_version"] = "4.1.1"
+    report = doctor_report({"a": answer(restore="yes"), "b": older, "c": {"unreachable": True, "msg": "timed out"}})
+    assert [(row["source"], row["targets"]) for row in report["matrix"]] == [("a", {"b": "risky"}), ("b", {"a": "yes"})]
+    assert report["misfits"] == [{"source": "a", "target": "b", "verdict": "risky", "why": "criu-older"}]
+
+
 def test_something_else_is_refused():
     with pytest.raises(AnsibleFilterError, match="by the name of the node"):
         doctor_report([answer()])

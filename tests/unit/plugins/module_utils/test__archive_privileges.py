@@ -16,7 +16,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
     InputError,
     RestoreError,
 )
-from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support import archives
+from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support import archives, hostile
 
 REAL = ["containerd-counter-counter", "containerd-two-b", "crio-counter-counter", "crio-emptyd-c"]
 
@@ -70,6 +70,16 @@ def test_archives_that_say_it_twice_or_not_at_all():
         read(archives.member("checkpoint/core-1.img", bytes(held.MAX_IMAGE + 1)) + bytes(1024))
     with pytest.raises(ArchiveError):
         read(archives.fixture_bytes("containerd-counter-counter")[:20000])
+
+
+def test_of_a_hostile_archive_it_says_nothing_or_an_error():
+    refused = 0
+    for content in hostile.contents().values():
+        try:
+            assert read(content, 1 << 20)["credentials"]
+        except ArchiveError:
+            refused += 1
+    assert refused > 10
 
 
 @pytest.mark.parametrize(

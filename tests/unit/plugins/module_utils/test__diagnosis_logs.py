@@ -57,6 +57,24 @@ def test_the_log_that_crius_configuration_keeps():
     assert [(entry["path"], entry["stage"]) for entry in found] == [("/var/log/criu.log", "restore")]
 
 
+def test_each_operation_has_its_log_and_those_of_others_are_left_out():
+    other, mine, older = ("/var/log/criu/2026%04dZ.log" % number for number in (3, 2, 1))
+    here = places(
+        {
+            other: ("cg: path kubepods/%s\n" % ("d" * 64) + FAILED % FROZEN, 52.0),
+            mine: ("cg: path kubepods/%s and %s\n" % ("e" * 64, ID) + FAILED % TCP, 51.0),
+            older: (FAILED % FROZEN, 49.0),
+        },
+        "log-file /var/log/criu/current.log",
+    )
+    assert [entry["path"] for entry in logs.collect(here, 52.0, 10, 52.0)] == [other, mine, older]
+    # What names no container may be of any.
+    assert [entry["path"] for entry in logs.collect(here, 52.0, 10, 52.0, container_id=ID)] == [mine, older]
+    assert len(logs.collect(here, 52.0, 10, 52.0, container_id="-")) == 3
+    one_for_all = places({other: ("", 1.0)}, "log-file /var/log/criu/other.log")
+    assert logs.candidates(one_for_all) == ["/var/log/criu/other.log"]
+
+
 def test_a_run_that_worked_is_no_finding():
     here = places({TASK: ("Dumping processes\n%sDumping finished successfully\n" % TCP, 50.0)})
     found = logs.collect(here, 50.0, 10, 50.0)
@@ -76,7 +94,7 @@ def test_the_answer_says_whether_to_try_again():
     permanent = logs.answer(diagnose(TCP), [])
     assert permanent.startswith("Cause: ") and "Remedy: " in permanent and "does not help" in permanent
     assert "passes another one on" in logs.answer(diagnose(MESSAGE), [])
-    assert "criu_log_file" in logs.answer([], [])
+    assert "criu_log_dir" in logs.answer([], [])
 
 
 @pytest.mark.parametrize(

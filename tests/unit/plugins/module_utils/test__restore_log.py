@@ -44,3 +44,15 @@ def test_nothing_is_kept(tmp_path):
     assert _restore_log.look(str(config)) is None
     config.write_text("log-file %s\n" % (tmp_path / "missing"))
     assert _restore_log.look(str(config)) is None
+
+
+def test_where_each_operation_has_its_log_the_newest_is_taken(tmp_path):
+    config = tmp_path / "runc.conf"
+    config.write_text("log-file %s/current.log\n" % tmp_path)
+    assert _restore_log.look(str(config)) is None
+    for number in (1, 3, 2):
+        (tmp_path / ("20261121T12000%d.0Z.log" % number)).write_text("(00.01) mnt: No mapping for 970:(null) mountpoint\n")
+    assert _restore_log.look(str(config))["path"] == str(tmp_path / "20261121T120003.0Z.log")
+    # One has begun this moment.
+    (tmp_path / "current.log").write_text("")
+    assert _restore_log.look(str(config))["path"] == str(tmp_path / "current.log")

@@ -152,7 +152,12 @@ def test_a_compressed_archive_that_was_encrypted(encrypted, tmp_path, how):
 
 
 @pytest.mark.parametrize(
-    "change, words", [(lambda data: data[:-20], "truncated"), (lambda data: data + b"more", "something behind"), (lambda data: data[:10] + b"\xff" * 100, "damaged")]
+    "change, words",
+    [
+        (lambda data: data[:-20], "truncated"),
+        (lambda data: data + b"more", "something behind"),
+        (lambda data: data[:10] + b"\xff" * 100, "damaged"),
+    ],
 )
 def test_damaged_gzip(tmp_path, change, words):
     (tmp_path / "a").write_bytes(change(gzip.compress(DATA[:100000])))
