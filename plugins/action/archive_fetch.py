@@ -316,7 +316,7 @@ class ActionModule(ActionBase):
             except (AnsibleError, OSError, ValueError) as exc:
                 raise InputError("recipients_file cannot be read: %s" % to_native(exc)) from None
             if not more:
-                raise InputError("recipients_file %s names no recipient" % path)
+                raise InputError("recipients_file %s names no recipient" % self._params["recipients_file"])
             found += more
         return list(dict.fromkeys(found))
 
