@@ -20,7 +20,8 @@ positional: kind
 options:
   _input:
     description:
-      - The settings. C(version) is required; for V(join) also C(token), C(endpoint) and C(ca_cert_hashes).
+      - The settings. C(version) is required; for V(join) also C(token), C(endpoint) and C(ca_cert_hashes), and
+        C(certificate_key) for a further control plane.
     type: dict
     required: true
   kind:

@@ -26,6 +26,7 @@ class Family(t.NamedTuple):
     sources: str
     keyring: str
     render: t.Callable[[t.Mapping[str, t.Any], t.Optional[str]], str]
+    marks: bool  # holds are marks on packages; otherwise they are excludes in the repository's file
 
 
 class Node(t.NamedTuple):
@@ -49,9 +50,10 @@ class Keeper:
         self._ledger = packages.read_ledger(node.read(self._path), self._path)
         self.changed = False
         self.pending = False  # check mode: a repository that is not there yet, so what it offers is unknown
+        self._undo: t.List[t.Tuple[str, t.Optional[str]]] = []
 
-    def _remember(self, names: t.Iterable[str], files: t.Iterable[str]) -> None:
-        grown = self._ledger.adding(names, files)
+    def _remember(self, names: t.Iterable[str], files: t.Iterable[str], held: t.Iterable[str] = ()) -> None:
+        grown = self._ledger.adding(names, files, held)
         if grown != self._ledger and not self._check:
             self._node.write(self._path, grown.text(), 0o600)
         self._ledger = grown
@@ -71,8 +73,17 @@ class Keeper:
         if self._check:
             self.pending = True
         else:
+            self._undo.append((path, there))
             self._node.write(path, text, 0o644)
         return True
+
+    def undo_repositories(self) -> None:
+        """Put the files back as they were: repositories that cannot be read are in everybody's way."""
+        for path, text in reversed(self._undo):
+            if text is None:
+                self._node.remove(path)
+            else:
+                self._node.write(path, text, 0o644)
 
     def repositories(self, entries: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
         """Write the repositories' files and keys; whether anything changed."""
@@ -107,13 +118,14 @@ class Keeper:
             self._node.download(entry["key_url"], key_path, checksum)
         return True
 
-    def candidates(self, names: t.Sequence[str], release: str = "") -> t.Dict[str, t.Dict[str, t.Optional[str]]]:
-        """What is installed and what would be, by name."""
+    def candidates(self, names: t.Sequence[str], release: str = "") -> t.Dict[str, t.Dict[str, t.Any]]:
+        """What is installed, what would be, and what else there is, by name."""
         there = self._family.manager.installed()
         return {
             name: {
                 "installed": there[name].version if name in there else None,
                 "candidate": self._family.manager.candidate(name, release),
+                "versions": self._family.manager.versions(name),
             }
             for name in names
         }
@@ -144,11 +156,23 @@ class Keeper:
             raise CheckpointError("%s has the digest %s, not %s" % (given, found, checksum))
         return given
 
+    def hold(self, names: t.Sequence[str]) -> t.List[str]:
+        """Keep upgrades from changing these packages; those for which that was new."""
+        if self._check:
+            there = self._family.manager.installed()
+            new = [name for name in names if name in there and not there[name].held] if self._family.marks else []
+        else:
+            new = self._family.manager.hold(names)
+        if new:
+            self.changed = True
+            self._remember([], [], new)
+        return new
+
     def install(self, texts: t.Sequence[str], path: t.Optional[str], release: str) -> t.List[str]:
-        """Install what is missing, in one step; the names that are new."""
+        """Install what is missing, in one step; the names that are new. What we hold ourselves is held again afterwards."""
         manager = self._family.manager
         before = manager.installed()
-        specs = packages.missing(manager, packages.parse_specs(texts), before)
+        specs = packages.missing(manager, packages.parse_specs(texts), before, self._ledger.held)
         if path:
             inside = manager.file_spec(path)
             there = before.get(inside.name)
@@ -164,9 +188,12 @@ class Keeper:
                 return [spec.name for spec in specs if spec.name not in before]
             return sorted(manager.would_add(specs, path, release))
         added: t.List[str] = []
+        ours = [spec.name for spec in specs if spec.name in before and before[spec.name].held]
+        manager.unhold(ours)
         try:
             manager.install(specs, path, release)
         finally:
+            manager.hold(ours)
             # Also after a failure: half an installation is ours to take away again.
             added = sorted(set(manager.installed()) - set(before))
             self._remember(added, [])
@@ -174,11 +201,16 @@ class Keeper:
 
     def take_away(self) -> t.Tuple[t.List[str], t.List[str]]:
         """(removed, kept because something else needs it) of what the ledger names; its files go, too."""
-        going, kept = packages.removal(self._family.manager, self._ledger.packages)
-        if going:
+        manager = self._family.manager
+        going, kept = packages.removal(manager, self._ledger.packages, self._ledger.held)
+        there = manager.installed()
+        ours = [name for name in self._ledger.held if name in there and there[name].held]
+        if going or ours:
             self.changed = True
             if not self._check:
-                self._family.manager.remove(going)
+                manager.unhold(ours)
+                if going:
+                    manager.remove(going)
         for path in self._ledger.files:
             if self._node.read(path) is not None:
                 self.changed = True

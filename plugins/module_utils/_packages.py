@@ -50,6 +50,9 @@ class Manager(t.Protocol):
     def candidate(self, name: str, release: str) -> t.Optional[str]:
         """The version that an installation would take; None when no repository has the package."""
 
+    def versions(self, name: str) -> t.List[str]:
+        """Every version that the repositories offer, the newest first."""
+
     def file_spec(self, path: str) -> Spec:
         """Name and version of a package file."""
 
@@ -61,6 +64,12 @@ class Manager(t.Protocol):
 
     def would_add(self, specs: t.Sequence[Spec], path: t.Optional[str], release: str) -> t.List[str]:
         """The names that this installation would bring."""
+
+    def hold(self, names: t.Sequence[str]) -> t.List[str]:
+        """Keep upgrades from changing these; the names for which something had to be done on the node."""
+
+    def unhold(self, names: t.Sequence[str]) -> None:
+        """Let go of them again."""
 
     def removable(self, names: t.Sequence[str]) -> t.List[str]:
         """Those of the names that can go without taking any other package with them."""
@@ -105,14 +114,17 @@ class Ledger(t.NamedTuple):
 
     packages: t.List[str]
     files: t.List[str]
+    held: t.List[str] = []
 
-    def adding(self, packages: t.Iterable[str], files: t.Iterable[str]) -> Ledger:
+    def adding(self, packages: t.Iterable[str], files: t.Iterable[str], held: t.Iterable[str] = ()) -> Ledger:
         """The ledger with more in it."""
-        return Ledger(sorted(set(self.packages) | set(packages)), sorted(set(self.files) | set(files)))
+        pairs = ((self.packages, packages), (self.files, files), (self.held, held))
+        return Ledger(*(sorted(set(old) | set(new)) for old, new in pairs))
 
     def text(self) -> str:
         """As it is kept on the node."""
-        return json.dumps({"packages": self.packages, "files": self.files}, sort_keys=True) + "\n"
+        held = {"held": self.held} if self.held else {}
+        return json.dumps({"packages": self.packages, "files": self.files, **held}, sort_keys=True) + "\n"
 
 
 def read_ledger(text: t.Optional[str], path: str) -> Ledger:
@@ -121,22 +133,30 @@ def read_ledger(text: t.Optional[str], path: str) -> Ledger:
         return Ledger([], [])
     try:
         found = json.loads(text)
-        return Ledger([str(name) for name in found["packages"]], [str(name) for name in found.get("files", [])])
+        lists = (found["packages"], found.get("files", []), found.get("held", []))
+        return Ledger(*([str(name) for name in names] for names in lists))
     except (ValueError, KeyError, TypeError) as exc:
         raise CheckpointError(
             "%s is not readable as the list of what this collection installed (%s): restore or remove it" % (path, exc)
         ) from exc
 
 
-def missing(manager: Manager, specs: t.Sequence[Spec], there: t.Mapping[str, Installed]) -> t.List[Spec]:
-    """The specifications that are not fulfilled yet; refuses to touch what somebody holds."""
-    wanted = [
+def unmet(manager: Manager, specs: t.Sequence[Spec], there: t.Mapping[str, Installed]) -> t.List[Spec]:
+    """The specifications that are not fulfilled yet."""
+    return [
         spec
         for spec in specs
         if spec.name not in there
         or (spec.version and not manager.version_matches(there[spec.name].version, spec.version))
     ]
-    held = [spec for spec in wanted if spec.name in there and there[spec.name].held]
+
+
+def missing(
+    manager: Manager, specs: t.Sequence[Spec], there: t.Mapping[str, Installed], ours: t.Collection[str] = ()
+) -> t.List[Spec]:
+    """The specifications that are not fulfilled yet; refuses to touch what somebody holds who is not us."""
+    wanted = unmet(manager, specs, there)
+    held = [spec for spec in wanted if spec.name in there and there[spec.name].held and spec.name not in ours]
     if held:
         raise CheckpointError(
             "held by somebody else, so it is not changed: %s. Release the hold (apt-mark unhold, dnf versionlock delete), "
@@ -149,9 +169,12 @@ def missing(manager: Manager, specs: t.Sequence[Spec], there: t.Mapping[str, Ins
     return wanted
 
 
-def removal(manager: Manager, known: t.Sequence[str]) -> t.Tuple[t.List[str], t.List[str]]:
-    """(what can go, what has to stay because something else needs it by now) of the ledger's packages."""
+def removal(
+    manager: Manager, known: t.Sequence[str], ours: t.Collection[str] = ()
+) -> t.Tuple[t.List[str], t.List[str]]:
+    """(what can go, what has to stay because something else needs it by now, or holds it) of the ledger's packages."""
     there = manager.installed()
     present = [name for name in known if name in there]
-    going = manager.removable(present) if present else []
+    free = [name for name in present if not there[name].held or name in ours]
+    going = manager.removable(free) if free else []
     return going, [name for name in present if name not in going]

@@ -102,6 +102,29 @@ class Apt:
         match = re.search(r"^ *Candidate: *(\S+)", out, re.MULTILINE) if rc == 0 else None
         return match.group(1) if match and match.group(1) != "(none)" else None
 
+    def versions(self, name: str) -> t.List[str]:
+        """What apt-cache madison lists."""
+        rc, out, _err = self._run(["apt-cache", "madison", name])
+        found = [line.split("|")[1].strip() for line in out.splitlines() if line.count("|") == 2] if rc == 0 else []
+        return list(dict.fromkeys(found))
+
+    def hold(self, names: t.Sequence[str]) -> t.List[str]:
+        """apt-mark hold, where dpkg does not say so already."""
+        there = self.installed()
+        new = [name for name in names if name in there and not there[name].held]
+        self._mark("hold", new)
+        return new
+
+    def unhold(self, names: t.Sequence[str]) -> None:
+        """apt-mark unhold."""
+        self._mark("unhold", names)
+
+    def _mark(self, word: str, names: t.Sequence[str]) -> None:
+        if names:
+            rc, _out, err = self._run(["apt-mark", word] + list(names))
+            if rc != 0:
+                raise CheckpointError("apt-mark %s %s failed: %s" % (word, ", ".join(names), shorten(err)))
+
     def file_spec(self, path: str) -> Spec:
         """What the .deb says it is."""
         rc, out, err = self._run(["dpkg-deb", "--show", "--showformat=${Package}\\t${Version}", path])
@@ -120,7 +143,8 @@ class Apt:
 
     def would_add(self, specs: t.Sequence[Spec], path: t.Optional[str], release: str) -> t.List[str]:
         """apt-get's own simulation."""
-        out = self._install(specs, path, release, "--simulate")
+        # Holds of others were refused before; ours are let go of before it becomes earnest.
+        out = self._install(specs, path, release, "--simulate", "--allow-change-held-packages")
         return [_bare(name) for name, older in _INST.findall(out) if not older]
 
     def _install(self, specs: t.Sequence[Spec], path: t.Optional[str], release: str, *options: str) -> str:
@@ -140,7 +164,7 @@ class Apt:
         return [name for name in names if self._takes([name]) <= set(names)]
 
     def _takes(self, names: t.Sequence[str]) -> t.Set[str]:
-        rc, out, err = self._run(_APT + ["--simulate", "remove"] + list(names))
+        rc, out, err = self._run(_APT + ["--simulate", "--allow-change-held-packages", "remove"] + list(names))
         if rc != 0:
             raise CheckpointError("apt-get cannot work out how to remove %s: %s" % (", ".join(names), shorten(err)))
         return {_bare(name) for name in _REMV.findall(out)}

@@ -44,6 +44,8 @@ def render_repository(entry: t.Mapping[str, t.Any], key_path: t.Optional[str]) -
         lines.append("gpgcheck=1")
         if key_path:
             lines.append("gpgkey=file://" + key_path)
+    if entry.get("exclude"):
+        lines.append("excludepkgs=" + " ".join(entry["exclude"]))
     return HEADER + "\n".join(lines) + "\n"
 
 
@@ -55,11 +57,15 @@ def _locked(text: t.Optional[str]) -> t.List[str]:
 
 
 class Dnf:
-    """The package tools of the RHEL family. read: a file's text or None."""
+    """The package tools of the RHEL family.
 
-    def __init__(self, run: Run, read: t.Callable[[str], t.Optional[str]]) -> None:
+    read: a file's text or None. own: repositories whose excludes do not count for us.
+    """
+
+    def __init__(self, run: Run, read: t.Callable[[str], t.Optional[str]], own: t.Sequence[str] = ()) -> None:
         self._run = run
         self._read = read
+        self._own = ["--setopt=disable_excludes=" + ",".join(own)] if own else []
         self._max_age = 0
 
     def installed(self) -> t.Dict[str, Installed]:
@@ -86,11 +92,29 @@ class Dnf:
 
     def candidate(self, name: str, release: str) -> t.Optional[str]:
         """The newest version that a repository offers."""
-        argv = ["dnf", "-q"] + (["--enablerepo=" + release] if release else [])
-        argv += ["repoquery", "--latest-limit=1", "--queryformat", "%{epoch}:%{version}-%{release}\\n", name]
-        rc, out, _err = self._run(argv)
-        lines = [line for line in out.splitlines() if re.match(r"\d+:\S+$", line)] if rc == 0 else []
+        lines = self._query(name, release, "--latest-limit=1")
         return lines[-1] if lines else None
+
+    def versions(self, name: str) -> t.List[str]:
+        """What repoquery lists, which is in the order of versions."""
+        return list(dict.fromkeys(reversed(self._query(name, "", "--showduplicates"))))
+
+    def _query(self, name: str, release: str, option: str) -> t.List[str]:
+        argv = ["dnf", "-q"] + self._options(release)
+        argv += ["repoquery", option, "--queryformat", "%{epoch}:%{version}-%{release}\\n", name]
+        rc, out, _err = self._run(argv)
+        return [line for line in out.splitlines() if re.match(r"\d+:\S+$", line)] if rc == 0 else []
+
+    def _options(self, release: str) -> t.List[str]:
+        found = self._own + (["--enablerepo=" + release] if release else [])
+        return found + (["--setopt=metadata_expire=%d" % self._max_age] if self._max_age > 0 else [])
+
+    def hold(self, names: t.Sequence[str]) -> t.List[str]:
+        """Nothing to do: C(excludepkgs) in the repository's file keeps them."""
+        return []
+
+    def unhold(self, names: t.Sequence[str]) -> None:
+        """Nothing to do: our own excludes do not count for us."""
 
     def file_spec(self, path: str) -> Spec:
         """What the .rpm says it is."""
@@ -108,8 +132,7 @@ class Dnf:
     def install(self, specs: t.Sequence[Spec], path: t.Optional[str], release: str) -> None:
         """One dnf install for everything. release: repositories to switch on for this step."""
         words = ["%s-%s" % spec if spec.version else spec.name for spec in specs] + ([path] if path else [])
-        argv = _DNF + (["--enablerepo=" + release] if release else [])
-        argv += ["--setopt=metadata_expire=%d" % self._max_age] if self._max_age > 0 else []
+        argv = _DNF + self._options(release)
         rc, out, err = self._run(argv + ["install"] + words)
         if rc != 0:
             raise CheckpointError(install_problem("dnf", words, out, err))

@@ -64,6 +64,14 @@ options:
       - With dnf, the repository to switch on for this step.
     type: str
     default: ""
+  hold:
+    description:
+      - Keep ordinary upgrades from changing O(packages). With apt they are put on hold; with dnf they are excluded in the
+        files of O(repositories), so there must be some.
+      - This module changes what it holds itself, and holds it again afterwards. What somebody else holds it refuses to
+        change.
+    type: bool
+    default: false
   cache_valid_seconds:
     description:
       - Refresh the package lists when they are older than this. V(0) leaves them alone, unless a repository changed.
@@ -154,13 +162,19 @@ kept:
   type: list
   elements: str
   sample: [iptables]
+held:
+  description: The packages that were put on hold. In check mode those that are there already.
+  returned: when O(state) is V(present)
+  type: list
+  elements: str
+  sample: []
 candidates:
   description: >-
-    For each of O(packages) the version that is there and the version that an installation would take; V(null) for
-    none.
+    For each of O(packages) the version that is there, the version that an installation would take (V(null) for
+    none), and all versions that the repositories offer, the newest first.
   returned: when O(state) is V(query)
   type: dict
-  sample: {containerd: {installed: null, candidate: 2.1.9~ds1-1}}
+  sample: {containerd: {installed: null, candidate: 2.1.9~ds1-1, versions: [2.1.9~ds1-1]}}
 pending:
   description: >-
     In check mode, whether a repository or file is not there yet, so that RV(candidates) and RV(added) cannot be
@@ -185,6 +199,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils im
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _packages_dnf as dnf
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
     CheckpointError,
+    InputError,
     RuntimeToolError,
     TransportError,
 )
@@ -202,6 +217,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._p
     Run,
     check_checksum,
     parse_specs,
+    unmet,
 )
 
 _BLOCK = 1024 * 1024
@@ -269,12 +285,15 @@ def download(url: str, path: str, checksum: str) -> str:
     return path
 
 
-def choose_family(find: t.Callable[[str], t.Optional[str]], run: Run) -> Family:
-    """The package tools of this node; one of the RHEL family may have apt's as well."""
+def choose_family(find: t.Callable[[str], t.Optional[str]], run: Run, holding: t.Sequence[str]) -> Family:
+    """The package tools of this node; one of the RHEL family may have apt's as well.
+
+    holding: repositories of ours with excludes.
+    """
     if find("apt-get") and find("dpkg-query") and not os.path.exists("/etc/redhat-release"):
-        return Family(apt.Apt(run), apt.SOURCES, apt.KEYRING, apt.render_repository)
+        return Family(apt.Apt(run), apt.SOURCES, apt.KEYRING, apt.render_repository, True)
     if find("dnf"):
-        return Family(dnf.Dnf(run, read_text), dnf.SOURCES, dnf.KEYRING, dnf.render_repository)
+        return Family(dnf.Dnf(run, read_text, holding), dnf.SOURCES, dnf.KEYRING, dnf.render_repository, False)
     raise RuntimeToolError(
         "this node has neither apt-get nor dnf: this collection installs packages with these two only"
     )
@@ -290,6 +309,7 @@ def main() -> None:
             "file": {"type": "str"},
             "file_checksum": {"type": "str"},
             "release": {"type": "str", "default": ""},
+            "hold": {"type": "bool", "default": False},
             "cache_valid_seconds": {"type": "int", "default": 86400},
             "repositories": {
                 "type": "list",
@@ -318,23 +338,34 @@ def main() -> None:
 
     partial: t.Dict[str, t.Any] = {}
     try:
-        family = choose_family(module.get_bin_path, run)
+        specs = parse_specs(params["packages"])
+        names = [spec.name for spec in specs]
+        repositories = params["repositories"]
+        family = choose_family(module.get_bin_path, run, [one["name"] for one in repositories if params["hold"]])
+        if params["hold"] and not family.marks:
+            if not repositories:
+                raise InputError("hold needs repositories with dnf: packages are excluded in their files")
+            repositories = [{**one, "exclude": names} for one in repositories]
         node = Node(read_text, write_text, remove_if_there, download, digest)
         keeper = Keeper(params["name"], family, node, module.check_mode)
         if params["state"] == "absent":
             removed, kept = keeper.take_away()
             module.exit_json(changed=keeper.changed, removed=removed, kept=kept)
-        partial["repositories_changed"] = keeper.repositories(params["repositories"])
-        names = [spec.name for spec in parse_specs(params["packages"])]
-        there = family.manager.installed()
-        if not module.check_mode and (partial["repositories_changed"] or any(name not in there for name in names)):
-            family.manager.refresh(params["cache_valid_seconds"], partial["repositories_changed"])
+        partial["repositories_changed"] = keeper.repositories(repositories)
+        lacking = unmet(family.manager, specs, family.manager.installed())
+        if not module.check_mode and (partial["repositories_changed"] or lacking):
+            try:
+                family.manager.refresh(params["cache_valid_seconds"], partial["repositories_changed"])
+            except CheckpointError:
+                keeper.undo_repositories()
+                raise
         if params["state"] == "query":
             candidates = keeper.candidates(names, params["release"])
             module.exit_json(changed=keeper.changed, candidates=candidates, pending=keeper.pending, **partial)
         path = keeper.package_file(params["file"] or "", params["file_checksum"] or "")
         added = keeper.install(params["packages"], path, params["release"])
-        module.exit_json(changed=keeper.changed, added=added, pending=keeper.pending, **partial)
+        held = keeper.hold(names) if params["hold"] else []
+        module.exit_json(changed=keeper.changed, added=added, held=held, pending=keeper.pending, **partial)
     except CheckpointError as exc:
         fail(module, exc, **partial)
 

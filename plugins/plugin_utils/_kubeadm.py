@@ -237,6 +237,9 @@ def join_documents(settings: t.Mapping[str, t.Any]) -> t.List[Document]:
         },
         "nodeRegistration": _registration(settings),
     }
+    if settings.get("certificate_key"):
+        endpoint = {"advertiseAddress": settings.get("advertise_address")}
+        join["controlPlane"] = _filled({"certificateKey": settings["certificate_key"], "localAPIEndpoint": endpoint})
     if settings.get("patches_directory"):
         join["patches"] = {"directory": settings["patches_directory"]}
     return [_document(settings, "JoinConfiguration", join)]

@@ -35,7 +35,7 @@ nodes() {
 step_demo() { LAB_NAME=$name KEEP=1 "$GATE_ROOT/tests/lab/demo/run" && provisioned=true; }
 
 # The whole path and its faults, the backups, and the restores through the handler.
-roles=(tests/e2e/test_cluster_roles.py tests/e2e/test_backup_timer.py)
+roles=(tests/e2e/test_cluster_roles.py tests/e2e/test_backup_timer.py tests/e2e/test_enable.py)
 step_nodes() { nodes && env E2E_LAB="$name" "${pytest[@]}" tests/e2e "${roles[@]/#/--ignore=}"; }
 
 # The roles that set a cluster up, and the backup's timer.

@@ -39,5 +39,18 @@ def test_crio_only_checkpoints(host):
     assert crio["image"]["signature_policy"] == "/etc/crio/policy.json"
 
 
+def test_kubernetes_packages_are_of_the_asked_version_and_excluded_from_upgrades(host):
+    for name in ("kubelet", "kubeadm", "kubectl"):
+        assert host.check_output(f"rpm --query --queryformat %{{VERSION}} {name}") == "1.36.1"
+    text = host.file("/etc/yum.repos.d/container-checkpoint-kubernetes.repo").content_string
+    assert "excludepkgs=kubelet kubeadm kubectl" in text.splitlines()
+    # 1.36.2 is in the repository, and an ordinary upgrade does not see it.
+    assert "kubelet" not in host.check_output("dnf --quiet check-update || test $? = 100")
+    shown = host.check_output("dnf --quiet --setopt=disable_excludes=container-checkpoint-kubernetes check-update || test $? = 100")
+    assert "1.36.2-150500.1.1" in shown
+    assert ledger(host, "kubernetes_node")["packages"] == ["kubeadm", "kubectl", "kubelet"]
+    assert host.service("kubelet").is_enabled
+
+
 def test_options_of_criu(host):
     assert "tcp-close" in host.file("/etc/criu/runc.conf").content_string.splitlines()

@@ -37,6 +37,22 @@ class World:
     def candidate(self, name, release):
         return "2"
 
+    def versions(self, name):
+        return ["2", "1"]
+
+    def hold(self, names):
+        return self._mark(names, True)
+
+    def unhold(self, names):
+        self._mark(names, False)
+
+    def _mark(self, names, held):
+        found = [name for name in names if self.packages[name].held is not held]
+        self.steps += [("hold" if held else "unhold", found)] if found else []
+        for name in found:
+            self.packages[name] = packages.Installed(self.packages[name].version, held)
+        return found
+
     def file_spec(self, path):
         return packages.Spec("criu", "9")
 
@@ -73,7 +89,7 @@ class World:
         return path
 
     def keeper(self, check=False):
-        family = Family(self, apt.SOURCES, apt.KEYRING, apt.render_repository)
+        family = Family(self, apt.SOURCES, apt.KEYRING, apt.render_repository, True)
         node = Node(
             self.files.get,
             self.write,
@@ -189,6 +205,66 @@ def test_taking_away_leaves_what_others_need_and_what_was_there_before():
 
 def test_what_is_there_and_what_would_be():
     assert World().keeper().candidates(["tar", "criu"]) == {
-        "tar": {"installed": "1", "candidate": "2"},
-        "criu": {"installed": None, "candidate": "2"},
+        "tar": {"installed": "1", "candidate": "2", "versions": ["2", "1"]},
+        "criu": {"installed": None, "candidate": "2", "versions": ["2", "1"]},
     }
+
+
+def test_what_is_held_by_us_is_changed_and_held_again_and_given_free():
+    world = World()
+    keeper = world.keeper()
+    keeper.install(["criu=1"], None, "")
+    assert keeper.hold(["criu"]) == ["criu"] and world.packages["criu"].held
+    assert json.loads(world.files[PATH])["held"] == ["criu"]
+    again = world.keeper()
+    assert again.install(["criu=1"], None, "") == [] and again.hold(["criu"]) == [] and not again.changed
+    world.steps.clear()
+    world.keeper().install(["criu=2"], None, "")
+    assert [step[0] for step in world.steps] == ["unhold", "install", "hold"]
+    assert world.packages["criu"] == packages.Installed("2", True)
+    assert world.keeper().take_away() == (["criu", "libnet1"], [])
+
+
+def test_a_change_that_fails_leaves_our_hold():
+    world = World()
+    keeper = world.keeper()
+    keeper.install(["criu=1"], None, "")
+    keeper.hold(["criu"])
+    world.fails = True
+    with pytest.raises(CheckpointError, match="the network went away"):
+        world.keeper().install(["criu=2"], None, "")
+    assert world.packages["criu"] == packages.Installed("1", True)
+
+
+def test_the_hold_of_somebody_else_is_neither_lifted_nor_ours():
+    world = World(there=())
+    world.keeper().install(["criu=1"], None, "")
+    world.packages["criu"] = packages.Installed("1", True)
+    keeper = world.keeper()
+    assert keeper.hold(["criu"]) == [] and "held" not in json.loads(world.files[PATH])
+    with pytest.raises(CheckpointError, match="held by somebody else.*criu is 1, wanted is 2"):
+        world.keeper().install(["criu=2"], None, "")
+    assert world.keeper().take_away() == (["libnet1"], ["criu"]) and world.packages["criu"].held
+
+
+def test_check_mode_predicts_holds():
+    world = World()
+    dry = world.keeper(check=True)
+    assert dry.hold(["tar", "criu"]) == ["tar"] and dry.changed and not world.steps
+
+
+def test_repositories_that_cannot_be_read_are_put_back():
+    world = World()
+    path = "/etc/apt/sources.list.d/crio.sources"
+    good, bad = ({"name": "crio", "uris": ["https://%s/" % name]} for name in ("good", "bad"))
+    keeper = world.keeper()
+    keeper.repositories([bad])
+    keeper.undo_repositories()
+    assert path not in world.files
+    world.keeper().repositories([good])
+    before = world.files[path]
+    keeper = world.keeper()
+    keeper.repositories([bad])
+    assert world.files[path] != before
+    keeper.undo_repositories()
+    assert world.files[path] == before

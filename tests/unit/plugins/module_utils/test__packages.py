@@ -138,6 +138,17 @@ def test_apts_candidate(out, expected):
     assert apt.Apt(Tool(policy=(0, out, ""))).candidate("criu", "") == expected
 
 
+def test_apts_versions_and_holds():
+    madison = " kubelet | 1.36.2-1.1 | file:/srv ./ Packages\n kubelet | 1.36.1-1.1 | file:/srv ./ Packages\n"
+    tool = Tool(madison=(0, madison, ""), dpkg_query=(0, DPKG, ""), hold=(0, "", ""), unhold=(1, "", "no dpkg"))
+    manager = apt.Apt(tool)
+    assert manager.versions("kubelet") == ["1.36.2-1.1", "1.36.1-1.1"]
+    assert manager.hold(["criu", "runc", "never"]) == ["criu"] and tool.calls[-1] == ["apt-mark", "hold", "criu"]
+    assert manager.hold(["runc"]) == [] and tool.calls[-1][0] == "dpkg-query"
+    with pytest.raises(CheckpointError, match="apt-mark unhold criu failed: no dpkg"):
+        manager.unhold(["criu"])
+
+
 REPOSITORY = {"name": "crio", "uris": ["https://a/", "https://b/"], "suites": ["/"], "components": []}
 
 
@@ -196,6 +207,10 @@ def test_dnfs_candidate_and_removal():
     tool = Tool(repoquery=(0, "0:6.1.1-1.el8.elrepo\n", ""), _e=erase, _qa=(0, RPMS, ""))
     manager = dnf.Dnf(tool, lambda path: None)
     assert manager.candidate("kernel-lt", "elrepo-kernel") == "0:6.1.1-1.el8.elrepo"
+    tool.answers["repoquery"] = (0, "0:6.1.0-1\n0:6.1.1-1\n", "")
+    own = dnf.Dnf(tool, lambda path: None, ["kube"])
+    assert own.versions("kubelet") == ["0:6.1.1-1", "0:6.1.0-1"]
+    assert "--setopt=disable_excludes=kube" in tool.calls[-1]
     assert packages.removal(manager, ["criu", "iptables-nft"]) == (["criu"], ["iptables-nft"])
 
 
@@ -207,6 +222,7 @@ def test_a_dnf_repository_as_text():
         and "gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-crio" in text
     )
     assert "gpgcheck=0" in dnf.render_repository(dict(REPOSITORY, trusted=True), None)
+    assert "excludepkgs=kubelet kubeadm\n" in dnf.render_repository(dict(REPOSITORY, exclude=["kubelet", "kubeadm"]), None)
 
 
 def test_the_ledger():

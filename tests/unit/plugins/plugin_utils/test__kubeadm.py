@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.container_checkpoint.kubernetes.plugins.filter.checkpoint_gate import checkpoint_gate
@@ -110,6 +114,14 @@ def test_join():
         "caCertHashes": ["sha256:00"],
     }
     assert found["nodeRegistration"] == {"name": "w1", "criSocket": "unix:///run/containerd/containerd.sock", "taints": []}
+    assert "controlPlane" not in found
+
+
+def test_a_further_control_plane():
+    given = settings("1.36.2", token="abcdef.0123456789abcdef", endpoint="api:6443", ca_cert_hashes=["sha256:00"], certificate_key="k" * 64)
+    (found,) = kubeadm_config({**given, "advertise_address": "10.0.0.2"}, "join")
+    assert found["controlPlane"] == {"certificateKey": "k" * 64, "localAPIEndpoint": {"advertiseAddress": "10.0.0.2"}}
+    assert kubeadm_config(given, "join")[0]["controlPlane"] == {"certificateKey": "k" * 64}
 
 
 @pytest.mark.parametrize(
@@ -173,6 +185,7 @@ def test_every_document_has_only_fields_that_its_version_knows(number):
         token="abcdef.0123456789abcdef",
         endpoint="cp:6443",
         ca_cert_hashes=["sha256:00"],
+        certificate_key="k" * 64,
     )
     known = {"cgroupDriver", "featureGates"}
     assert fields.problems(kubeadm_config(given, "init"), number, known) == []
@@ -183,3 +196,16 @@ def test_every_document_has_only_fields_that_its_version_knows(number):
         assert any("is registered" in problem for problem in fields.problems(other, number, known))
     wrong = kubeadm_config({**given, "extra": {"ClusterConfiguration": {"apiServer": {"noSuchField": 1}}}}, "init")
     assert fields.problems(wrong, number, known) == ['unknown field "ClusterConfiguration.apiServer.noSuchField"']
+
+
+@pytest.mark.skipif(shutil.which("kubeadm") is None, reason="no kubeadm on this machine")
+@pytest.mark.parametrize("kind", ["init", "join"])
+def test_the_real_kubeadm_accepts_the_documents(kind, tmp_path):
+    version = subprocess.run(["kubeadm", "version", "-o", "short"], check=True, capture_output=True, text=True).stdout.strip()
+    join = {"token": "abcdef.0123456789abcdef", "endpoint": "10.0.0.1:6443", "ca_cert_hashes": ["sha256:" + "0" * 64], "certificate_key": "0" * 64}
+    given = settings(version, node_name="node1", control_plane_endpoint="api.example.com:6443", api_server_extra_args={"v": 2}, **join)
+    path = tmp_path / "kubeadm.yaml"
+    # JSON is YAML.
+    path.write_text("".join("---\n%s\n" % json.dumps(document) for document in kubeadm_config(given, kind)))
+    done = subprocess.run(["kubeadm", "config", "validate", "--config", str(path)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
