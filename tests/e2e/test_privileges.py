@@ -51,10 +51,3 @@ def test_more_than_the_pod_grants_is_refused_unless_it_is_accepted(cluster, coun
     pid = "crictl inspect $(crictl ps -q --name counter | head -n 1) | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"info\"][\"pid\"])'"
     held = cluster.on("node2", "grep CapEff /proc/$(%s)/status" % pid).split()[1]
     assert int(held, 16) >> 21 & 1
-
-
-def test_a_checkpoint_of_the_pod_itself_is_restored(cluster, counter):
-    image = image_of(cluster, "counter")
-    done = cluster.play(RESTORE, restore_pod="counter", restore_target_node="node2", restore_containers=[{"name": "counter", "image": image}])
-    assert done.code == 0 and done.report["verified"] is True, done.output[-3000:]
-    assert not done.says("was not compared with what the pod grants")

@@ -73,9 +73,10 @@ class Bench:
             " mountpoint -q {home}/shared || {{ mount --bind {home}/shared {home}/shared && mount --make-shared"
             " {home}/shared; }}".format(python=PYTHON, home=HOME)
         )
-        for name in ("workload.py", "checkpoint_image.py", "outside.py"):
+        for name in ("checkpoint_image.py", "outside.py"):
             self.node.put("%s/%s" % (HOME, name), (HERE / name).read_bytes(), "0644")
-        self.node.run("cp %s/workload.py %s/lib/workload.py" % (HOME, HOME))
+        for path in sorted(HERE.glob("workload*.py")):
+            self.node.put("%s/lib/%s" % (HOME, path.name), path.read_bytes(), "0644")
         self.node.run(
             "systemctl stop %s 2>/dev/null; systemctl reset-failed %s 2>/dev/null; true" % (OUTSIDE_UNIT, OUTSIDE_UNIT)
         )
@@ -99,12 +100,20 @@ class Bench:
             self.node.run("systemctl start %s" % KUBELET)
         self.node.close()
 
+    def versions(self) -> t.Dict[str, str]:
+        """What decides here."""
+        lines = self.node.run(
+            "uname -r; containerd --version | cut -d' ' -f3; runc --version | head -n 1 | cut -d' ' -f3;"
+            " criu --version | head -n 1 | cut -d' ' -f2"
+        ).split()
+        return dict(zip(("kernel", "containerd", "runc", "criu"), lines))
+
     # -- containers -------------------------------------------------------------------------------------------------
 
-    def configure(self, name: str, keep_log: bool = True) -> None:
-        """Give CRIU the configuration that a workload asks for, and have it keep its log."""
+    def configure(self, name: str, log: str = LOG) -> None:
+        """Give CRIU the configuration that a workload asks for, and have it keep its log (empty: where runc puts it)."""
         text = {BARE: "", REMAP: self.base_conf + "link-remap\next-unix-sk\n"}.get(name, self.base_conf)
-        text += "log-file %s\n" % LOG if keep_log else ""
+        text += "log-file %s\n" % log if log else ""
         if text != self._conf:
             self.node.put(CONF, text, "0644")
             self._conf = text
@@ -244,14 +253,15 @@ class Bench:
 
     # -- preflight, checkpoint, restore -----------------------------------------------------------------------------
 
-    def preflight(self, **options: t.Any) -> t.Dict[str, t.Any]:
-        """What the module says about everything that runs on the node."""
+    def preflight(self, environment: t.Optional[t.Mapping[str, str]] = None, **options: t.Any) -> t.Dict[str, t.Any]:
+        """What the module says about everything that runs on the node. environment: more of it for Ansible."""
         arguments = json.dumps(dict({"check_node": False, "namespace": "default"}, **options))
         command = ["ansible", "-i", str(STATE / self.lab / "inventory.yml"), self.node.name, "-m"]
         command += ["container_checkpoint.kubernetes.pod_preflight", "-a", arguments]
-        environment = dict(os.environ, ANSIBLE_NOCOLOR="1", ANSIBLE_HOST_KEY_CHECKING="false", ANSIBLE_PIPELINING="1")
+        settings = dict(os.environ, ANSIBLE_NOCOLOR="1", ANSIBLE_HOST_KEY_CHECKING="false", ANSIBLE_PIPELINING="1")
+        settings.update(environment or {})
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, check=False, timeout=300
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=settings, check=False, timeout=300
         )
         text = done.stdout.decode()
         start = text.find("{")
@@ -262,15 +272,19 @@ class Bench:
     def diagnose(self, report: pathlib.Path, **variables: t.Any) -> t.Dict[str, t.Any]:
         """What the playbook diagnose finds on this node."""
         given = dict({"checkpoint_hosts": self.node.name, "diagnose_report": str(report)}, **variables)
-        command = ["ansible-playbook", "-i", str(STATE / self.lab / "inventory.yml")]
-        command += ["container_checkpoint.kubernetes.diagnose", "-e", json.dumps(given)]
+        output = self.play("container_checkpoint.kubernetes.diagnose", **given)
+        return dict(json.loads(report.read_text())[0], output=output)
+
+    def play(self, playbook: str, **variables: t.Any) -> str:
+        """Run a playbook on this lab; what it prints."""
+        command = ["ansible-playbook", "-i", str(STATE / self.lab / "inventory.yml"), playbook, "-e", json.dumps(variables)]
         environment = dict(os.environ, ANSIBLE_NOCOLOR="1", ANSIBLE_HOST_KEY_CHECKING="false", ANSIBLE_PIPELINING="1")
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False, timeout=300
         )
         if done.returncode != 0:
-            raise RuntimeError("the playbook diagnose failed: %s" % done.stdout.decode()[-3000:])
-        return dict(json.loads(report.read_text())[0], output=done.stdout.decode())
+            raise RuntimeError("the playbook %s failed: %s" % (playbook, done.stdout.decode()[-3000:]))
+        return done.stdout.decode()
 
     def checkpoint(self, running: Running) -> t.Tuple[Happened, str]:
         """(what happened, the archive's path on the node)."""

@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make workloads on a node of a lab, ask pod_preflight, then let CRIU decide: prints predicted × happened.
 
-    run.py --lab NAME [--node NODE] [--part K/N] [--seed N] [--random COUNT] [--short] [--only NAME,...] [--report
-    FILE] [--logs DIRECTORY]
+    run.py --lab NAME [--node NODE] [--part K/N] [--hand all|short|none] [--seed N] [--random COUNT] [--only NAME,...]
+           [--report FILE] [--logs DIRECTORY]
 
 Needs root, a provisioned lab, and ANSIBLE_COLLECTIONS_PATH with this collection. Exit status 1 unless the score is
-good enough.
+good enough. Reports are what publish.py puts into the guide.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._d
 BATCH = 12
 
 
-def choose(short: bool, only: t.Sequence[str], seed: int, count: int) -> t.List[Workload]:
-    """The workloads of this run."""
+def choose(hand: str, only: t.Sequence[str], seed: int, count: int) -> t.List[Workload]:
+    """The workloads of this run: those written by hand (all, short, none), and some at random."""
     if only:
         known = {workload.name: workload for workload in BY_HAND + at_random(seed, count)}
         return [known[name] for name in only]
-    hand = [workload for workload in BY_HAND if not short or workload.name in SHORT]
-    return hand + at_random(seed, count)
+    written = {"all": BY_HAND, "short": [one for one in BY_HAND if one.name in SHORT], "none": []}[hand]
+    return list(written) + at_random(seed, count)
 
 
 def batches(workloads: t.Sequence[Workload]) -> t.Iterator[t.List[Workload]]:
@@ -101,11 +101,11 @@ def main(argv: t.Sequence[str]) -> int:
     parser.add_argument("--lab", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--random", type=int, default=0)
-    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--hand", choices=("all", "short", "none"), default="all", help="those written by hand")
     parser.add_argument("--only", default="")
     parser.add_argument("--node", default="node1")
     parser.add_argument("--part", default="1/1", help="K/N: every Nth workload, beginning with the Kth")
-    parser.add_argument("--report")
+    parser.add_argument("--report", type=pathlib.Path)
     parser.add_argument("--logs", type=pathlib.Path)
     given = parser.parse_args(argv)
     if given.logs:
@@ -114,8 +114,9 @@ def main(argv: t.Sequence[str]) -> int:
     started = time.monotonic()
     number, parts = (int(word) for word in given.part.split("/"))
     only = [name for name in given.only.split(",") if name]
-    chosen = choose(given.short, only, given.seed, given.random)[number - 1 :: parts]
+    chosen = choose(given.hand, only, given.seed, given.random)[number - 1 :: parts]
     bench = Bench(given.lab, given.node)
+    versions = bench.versions()
     try:
         for batch in batches(chosen):
             run_batch(bench, batch, given.logs, outcomes)
@@ -126,7 +127,9 @@ def main(argv: t.Sequence[str]) -> int:
     print("seed %d, %.0f s" % (given.seed, time.monotonic() - started))
     print(score.report(outcomes))
     if given.report:
-        pathlib.Path(given.report).write_text(json.dumps([outcome.as_dict() for outcome in outcomes], indent=1))
+        about = {"seed": given.seed, "random": given.random, "hand": given.hand, "date": time.strftime("%Y-%m-%d")}
+        answer = dict(about, versions=versions, outcomes=[outcome.as_dict() for outcome in outcomes])
+        given.report.write_text(json.dumps(answer, indent=1))
     problems = score.problems(outcomes)
     for problem in problems:
         print("problem: " + problem)

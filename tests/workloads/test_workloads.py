@@ -9,6 +9,7 @@ WORKLOADS_SEED say how many at random, and which; WORKLOADS_ALL=1 runs everythin
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import sys
@@ -18,9 +19,11 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import lab_node  # noqa: E402
+import publish  # noqa: E402
 import run  # noqa: E402
 import score  # noqa: E402
 from catalog import BY_HAND, HARMFUL, HARMLESS, SHORT, at_random  # noqa: E402
+from cri_node import wait  # noqa: E402
 
 
 def test_the_catalogue_is_whole():
@@ -43,30 +46,94 @@ def test_a_yes_that_fails_is_never_good_enough():
     assert any("less than 95" in problem for problem in score.problems(good + [outcome("no", True)] * 10))
 
 
+def test_the_guide_says_what_was_counted():
+    runs = json.loads(publish.COUNTS.read_text())
+    guide = publish.GUIDE.read_text()
+    assert publish.between_marks(guide, publish.text(runs)) == guide, "written by hand? run publish.py"
+    assert sum(number for run in runs for kind, number in run["counts"].items() if kind == "yes, failed") == 0
+
+
+def test_parts_of_a_run_are_added_together():
+    def report(seed, *outcomes):
+        listed = [{"name": name, "predicted": said, "happened": happened} for name, said, happened in outcomes]
+        return {"seed": seed, "date": "2026-01-02", "versions": {"criu": "4"}, "outcomes": listed}
+
+    runs = publish.runs_of(
+        [
+            report(3, ("plain", "yes", "worked"), ("random-0", "no", "worked")),
+            report(3, ("random-1", "yes", "worked"), ("random-2", "risky", "failed")),
+            report(20, ("random-0", "yes", "not run")),
+        ]
+    )
+    assert [run["name"] for run in runs] == ["by hand", "at random, seed 3", "at random, seed 20"]
+    assert runs[1]["counts"] == {"no, worked": 1, "yes, worked": 1, "risky, failed": 1}
+    assert runs[1]["wrong"] == ["random-0"] and runs[0]["wrong"] == []
+
+
+ROLE_LOGS = """
+- name: Logs of CRIU
+  hosts: %s
+  gather_facts: false
+  become: true
+  tasks:
+    - name: Logs
+      ansible.builtin.include_role:
+        name: container_checkpoint.kubernetes.criu
+        tasks_from: logs.yml
+"""
 NODE = os.environ.get("WORKLOADS_NODE", "node1")
 needs_lab = pytest.mark.skipif("WORKLOADS_LAB" not in os.environ, reason="needs a lab: WORKLOADS_LAB=NAME")
 
 
-@needs_lab
-@pytest.mark.parametrize("keep_log", [True, False])
-def test_the_playbook_names_the_cause_of_a_failure_from_the_logs_on_the_node(tmp_path, keep_log):
-    """Once from the log that the configuration keeps, once from where the runtime leaves it."""
-    bench = lab_node.Bench(os.environ["WORKLOADS_LAB"], NODE)
+def failed_mptcp(bench, tmp_path, named=lambda: True):
+    """What the playbook finds of a checkpoint that has just failed. named: whether its log has its name."""
+    one = bench.start(next(workload for workload in BY_HAND if workload.name == "mptcp"))
     try:
-        bench.configure("role", keep_log)
-        one = bench.start(next(workload for workload in BY_HAND if workload.name == "mptcp"))
-        try:
-            bench.ready(one)
-            happened, _archive = bench.checkpoint(one)
-            assert not happened.ok
-            result = bench.diagnose(tmp_path / "report.json", diagnose_window=30)
-        finally:
-            bench.remove(one)
+        bench.ready(one)
+        happened, _archive = bench.checkpoint(one)
+        assert not happened.ok
+        wait(named, 60, "the log to have its name")
+        return bench.diagnose(tmp_path / "report.json", diagnose_window=30, diagnose_container_id=one.container)
     finally:
-        bench.close()
+        bench.remove(one)
+
+
+def explained(result):
     assert result["findings"][0]["id"] == "mptcp", result
     assert "GODEBUG" in result["answer"] and "GODEBUG" in result["output"]
-    assert any(log["stage"] == "dump" and not log["succeeded"] for log in result["logs"])
+    return [log["path"] for log in result["logs"] if log["stage"] == "dump" and not log["succeeded"]]
+
+
+@needs_lab
+def test_the_playbook_names_the_cause_of_a_failure_from_where_the_runtime_leaves_its_log(tmp_path):
+    bench = lab_node.Bench(os.environ["WORKLOADS_LAB"], NODE)
+    try:
+        bench.configure("role", log="")
+        assert explained(failed_mptcp(bench, tmp_path))
+    finally:
+        bench.close()
+
+
+@needs_lab
+def test_the_role_keeps_a_log_of_each_operation_and_the_playbook_finds_the_one(tmp_path):
+    """criu_log_dir: CRIU opens current.log, which gets another name while it writes."""
+    logs, playbook = "/var/log/workloads-operations", tmp_path / "logs.yml"
+    playbook.write_text(ROLE_LOGS % NODE)
+    bench = lab_node.Bench(os.environ["WORKLOADS_LAB"], NODE)
+    try:
+        bench.play(str(playbook), criu_log_dir=logs)
+        assert "changed=0 " in bench.play(str(playbook), criu_log_dir=logs)
+        bench.configure("role", log=logs + "/current.log")
+        named = "test ! -e %s/current.log && echo yes || true" % logs
+        found = [explained(failed_mptcp(bench, tmp_path, lambda: bench.node.run(named).strip())) for _number in range(2)]
+        # Each is named after its moment, and is of this container.
+        assert [len(paths) for paths in found] == [1, 1] and found[0] != found[1], found
+        assert all(path.startswith(logs + "/2") for paths in found for path in paths)
+        bench.play(str(playbook), criu_log_dir="")
+        assert bench.node.run("ls /etc/systemd/system | grep -c criu-logs || true").strip() == "0"
+    finally:
+        bench.node.run("rm -rf %s" % logs)
+        bench.close()
 
 
 @needs_lab
@@ -74,5 +141,5 @@ def test_predicted_is_what_happens(tmp_path):
     arguments = ["--lab", os.environ["WORKLOADS_LAB"], "--node", NODE, "--logs", str(tmp_path)]
     arguments += ["--seed", os.environ.get("WORKLOADS_SEED", "1"), "--random", os.environ.get("WORKLOADS_RANDOM", "6")]
     if os.environ.get("WORKLOADS_ALL") != "1":
-        arguments.append("--short")
+        arguments += ["--hand", "short"]
     assert run.main(arguments) == 0

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# predictions.sh: all workloads, and WORKLOADS_RANDOM (40) at random from each of WORKLOADS_SEEDS (1 2 3 11), in a lab; what came of it goes
+# into the guide of the checkout. Needs root. LAB_NAME: a lab that is up already stays up.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+[ "$(id -u)" -eq 0 ] || die 'the lab needs root'
+venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
+root=$("$GATE_ROOT/tests/gate/stage.sh" predictions)
+reports=$BUILD/predictions/reports
+rm -rf "$reports"
+mkdir -p "$reports"
+export PATH=$venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$root ANSIBLE_HOST_KEY_CHECKING=false ANSIBLE_PIPELINING=true PYTHONPATH=$root
+cd "$root/$COLLECTION"
+
+name=${LAB_NAME:-predictions}
+if [ -z "${LAB_NAME:-}" ]; then
+    trap 'tests/lab/lab down --name "$name"' EXIT
+    inventory=$(tests/lab/lab up --name "$name" | tail -n 1)
+    ansible-playbook --inventory "$inventory" tests/lab/provision.yml
+fi
+failed=''
+measure() { timed "$1" python tests/workloads/run.py --lab "$name" --report "$reports/$1.json" "${@:2}" || failed="$failed $1"; }
+measure hand --hand all
+for seed in ${WORKLOADS_SEEDS:-1 2 3 11}; do measure "seed-$seed" --hand none --seed "$seed" --random "${WORKLOADS_RANDOM:-40}"; done
+python "$GATE_ROOT/tests/workloads/publish.py" "$reports"/*.json
+[ -z "$failed" ] || die "not good enough:$failed"
