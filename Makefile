@@ -15,7 +15,7 @@ GATE := tests/gate
 PARTS := e2e sanity sanity-floor units lint molecule roles handler integration unit
 
 .DEFAULT_GOAL := help
-.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e roles handler handler-old demo bench test clean
+.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e roles handler handler-old demo predictions bench test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,9 @@ roles: ## the roles that set a cluster up, on two nodes with the doubles of kube
 
 demo: ## a live counter moves between two nodes (root); with KUBECONFIG, INVENTORY and REGISTRY on your own cluster
 	@tests/lab/demo/run
+
+predictions: ## every workload and some at random: what pod_preflight says against what CRIU does, into the guide (root; half an hour)
+	@$(GATE)/predictions.sh
 
 bench: ## the measurements, side by side with what people use today (root)
 	@$(GATE)/bench.sh
