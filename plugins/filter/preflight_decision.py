@@ -57,7 +57,9 @@ _value:
   type: dict
   contains:
     refused:
-      description: The containers that are refused, in the form of the C(failures) of M(container_checkpoint.kubernetes.checkpoint), with RV(_value.refused[].reasons).
+      description:
+        - The containers that are refused, in the form of the C(failures) of M(container_checkpoint.kubernetes.checkpoint), with
+          RV(_value.refused[].reasons).
       type: list
       elements: dict
       contains:

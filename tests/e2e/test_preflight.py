@@ -38,7 +38,8 @@ def unfit(cluster):
 def dumps(cluster):
     """How often runc has had CRIU do something on node1; criu check, which node_info runs, is not counted."""
     counting = "#!/bin/sh\n[ \"$1\" != swrk ] || echo called >> /run/criu-calls\nexec /usr/sbin/criu.real \"$@\"\n"
-    cluster.on("node1", "rm -f /run/criu-calls && mv /usr/sbin/criu /usr/sbin/criu.real && cat > /usr/sbin/criu <<'EOF'\n%sEOF\nchmod 0755 /usr/sbin/criu" % counting)
+    replace = "rm -f /run/criu-calls && mv /usr/sbin/criu /usr/sbin/criu.real && cat > /usr/sbin/criu <<'EOF'\n%sEOF\nchmod 0755 /usr/sbin/criu"
+    cluster.on("node1", replace % counting)
     yield lambda: int(cluster.on("node1", "cat /run/criu-calls 2>/dev/null | wc -l"))
     cluster.on("node1", "mv /usr/sbin/criu.real /usr/sbin/criu")
 

@@ -10,7 +10,6 @@ import fcntl
 import mmap
 import os
 import struct
-import time
 
 from workload_base import KEEP, LIBC, MIB, TICKS, check, keep
 

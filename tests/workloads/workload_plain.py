@@ -135,8 +135,6 @@ def chroot_child():
     child(work)
 
 
-
-
 def traced():
     """A child that its parent traces."""
     pid = child()

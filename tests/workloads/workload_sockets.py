@@ -24,8 +24,6 @@ def pod_address():
         return probe.getsockname()[0]
 
 
-
-
 def tcp_listen():
     listen(("0.0.0.0", 9000))
     listen(("::", 9001), socket.AF_INET6)
