@@ -102,24 +102,27 @@ class Cluster:
                 raise AssertionError("waited %d s in vain for %s" % (seconds, what))
             time.sleep(0.5)
 
-    def counter(self, name: str, node: str, memory_mib: int = 8, **labels: str) -> Counter:
-        """Start a counter and have it count to three."""
+    def counter(self, name: str, node: str, memory_mib: int = 8, ports: t.Sequence[int] = (8080,), **labels: str) -> Counter:
+        """Start a counter and have it count to three. More ports: a container more for each."""
         self.delete(name)
-        container = {"name": "counter", "image": "base.lab:5001/counter:1", "env": [{"name": "MEMORY_MIB", "value": str(memory_mib)}]}
+        image, memory = "base.lab:5001/counter:1", {"name": "MEMORY_MIB", "value": str(memory_mib)}
+        names = {port: "counter" if port == 8080 else "counter-%d" % port for port in ports}
+        containers = [{"name": names[port], "image": image, "env": [memory, {"name": "PORT", "value": str(port)}]} for port in ports]
         body = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": name, "namespace": "default", "labels": labels},
-            "spec": {"nodeName": node, "containers": [container]},
+            "spec": {"nodeName": node, "containers": containers},
         }
         self.resource("Pod").create(body=body, namespace="default")
         self.wait(lambda: self.ready(name), "pod %s to be ready" % name)
-        counter = Counter(self, name)
-        # Ready without a probe means started, not listening.
-        self.wait(counter.answers, "pod %s to answer" % name)
-        for _number in range(3):
-            counter.ask("/")
-        return counter
+        for port in ports:
+            counter = Counter(self, name, port)
+            # Ready without a probe means started, not listening.
+            self.wait(counter.answers, "pod %s to answer" % name)
+            for _number in range(3):
+                counter.ask("/")
+        return Counter(self, name)
 
     def ready(self, name: str) -> bool:
         """Whether the pod is Ready."""
@@ -178,6 +181,7 @@ class Counter:
 
     cluster: Cluster
     name: str
+    port: int = 8080
 
     @property
     def uid(self) -> t.Optional[str]:
@@ -196,6 +200,6 @@ class Counter:
         """What it answers, asked from its node."""
         pod = self.cluster.pod(self.name)
         assert pod is not None, "there is no pod %s" % self.name
-        url = "http://%s:8080%s" % (pod["status"]["podIP"], path)
+        url = "http://%s:%d%s" % (pod["status"]["podIP"], self.port, path)
         code = "import urllib.request as u; print(u.urlopen('%s', timeout=10).read().decode())" % url
         return json.loads(self.cluster.on(pod["spec"]["nodeName"], 'python3 -c "%s"' % code))

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import subprocess
 
 import pytest
-from cluster import ARCHIVES, Counter
+from cluster import ARCHIVES, ENVIRONMENT, Counter
 
 PLAYBOOKS = "container_checkpoint.kubernetes."
 STAGING = "/var/lib/container-checkpoint/restore"
+IDENTITY = "/root/age-identity"
 KEPT = ("count", "nonce", "started", "memory_sha256")
 REGISTRY = {"restore_registry": "{{ container_checkpoint_registry }}"}
 
@@ -99,6 +102,69 @@ def test_a_counter_survives_its_migration_without_a_registry(handled, counter):
     )
     assert spec["runtimeClassName"] == "container-checkpoint" and not spec.get("schedulingGates")
     assert left_on_node2(handled) == []
+
+
+def test_two_containers_of_one_pod_move_together(handled):
+    """Each gets its own memory back, and both are proven, in one run of the playbook and without a registry."""
+    handled.delete("pair-restored")
+    handled.counter("pair", "node1", ports=(8080, 8081))
+    try:
+        before = {port: Counter(handled, "pair", port).ask("/") for port in (8080, 8081)}
+        done = handled.play(
+            PLAYBOOKS + "migrate", migrate_pod="pair", target_node="node2", migrate_backend="handler", migrate_image_repository=""
+        )
+        assert done.code == 0, done.output[-4000:]
+        after = {port: Counter(handled, "pair-restored", port).ask() for port in (8080, 8081)}
+        assert before[8080]["nonce"] != before[8081]["nonce"]
+        assert [{key: after[port][key] for key in KEPT} for port in after] == [{key: before[port][key] for key in KEPT} for port in before]
+        proven = {one["name"]: (one["restored"], one["by"]) for one in done.report["containers"]}
+        assert proven == {"counter": (True, "handler"), "counter-8081": (True, "handler")}
+        assert len({one["archive_sha256"] for one in done.report["containers"]}) == 2
+        assert done.report["verified"] is True and handled.pod("pair") is None
+        assert left_on_node2(handled) == []
+    finally:
+        for name in ("pair", "pair-restored"):
+            handled.delete(name)
+
+
+@pytest.fixture(scope="module")
+def encrypted(handled, checkpoint, tmp_path_factory):
+    """The checkpoint as a file on the controller, as a backup keeps it: compressed and encrypted. Node2 has the identity."""
+    _counter, made = checkpoint
+    install = "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install age zstd"
+    for node in ("node1", "node2"):
+        handled.on(node, "command -v age >/dev/null && command -v zstd >/dev/null || (%s)" % install)
+    handled.on("node2", "umask 077; rm -f {0} {0}.other; age-keygen -o {0} 2>/dev/null; age-keygen -o {0}.other 2>/dev/null".format(IDENTITY))
+    stored = tmp_path_factory.mktemp("stored") / "counter.tar.zst.age"
+    options = {"src": made["path"], "dest": str(stored), "compress": "zstd", "recipients": [handled.on("node2", "age-keygen -y " + IDENTITY).strip()]}
+    argv = ["ansible", "node1", "--inventory", handled.inventory, "--become", "-m", PLAYBOOKS + "archive_fetch", "-a", json.dumps(options)]
+    fetched = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT})
+    assert fetched.returncode == 0, fetched.stdout + fetched.stderr
+    assert stored.read_bytes().startswith(b"age-encryption.org/")
+    yield str(stored)
+    handled.on("node2", "rm -f {0} {0}.other".format(IDENTITY))
+
+
+def test_an_encrypted_file_of_the_controller_is_restored_with_the_targets_identity(handled, source, encrypted):
+    """Decrypted and decompressed on the target while it is unpacked: neither the controller nor a disk sees it in the clear."""
+    counter, _made = source
+    counter.ask("/")
+    done = restore(
+        handled, restore_archives=[encrypted], restore_archive_host="localhost", restore_stage_options={"identity_file": IDENTITY}
+    )
+    assert done.code == 0, done.output[-4000:]
+    twin = Counter(handled, "counter-restored").ask()
+    assert (twin["count"], twin["nonce"]) == (3, counter.ask()["nonce"])
+    assert (done.report["backend"], done.report["verified"]) == ("handler", True)
+    assert left_on_node2(handled) == []
+
+
+def test_an_encrypted_file_and_no_identity_or_another_one(handled, source, encrypted):
+    given = {"restore_archives": [encrypted], "restore_archive_host": "localhost"}
+    done = restore(handled, restore_stage_options={"identity_file": IDENTITY + ".other"}, **given)
+    nothing_came_of_it(handled, done, "cannot be decrypted with %s.other" % IDENTITY, "The new pod was deleted again")
+    done = restore(handled, **given)
+    nothing_came_of_it(handled, done, "is encrypted: set restore_stage_options.identity_file", "Nothing was touched")
 
 
 def test_restored_out_of_an_image_and_again_is_unchanged(handled, source):
