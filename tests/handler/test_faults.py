@@ -165,8 +165,7 @@ def test_a_second_container_cannot_have_it(traced: Node) -> None:
     discard(node, identity)
     with pytest.raises(Exception, match="being restored"):
         module(node, "restore_stage", state="absent", entry=entry)
-    node.run("kill $(cat /tmp/claimer); rm /tmp/claimer")
-    time.sleep(0.2)
+    node.run("pid=$(cat /tmp/claimer); kill $pid; while [ -e /proc/$pid ]; do sleep 0.05; done; rm /tmp/claimer")
     identity, error = try_container(node, target, 1)
     assert error == ""
 

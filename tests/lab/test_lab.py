@@ -98,9 +98,7 @@ def test_nodes_run_without_a_failed_unit_and_without_what_the_roles_install(two)
 
 def test_up_again_changes_nothing(two):
     before = ssh(NAME, "node1", "cat /proc/sys/kernel/random/boot_id /etc/machine-id").stdout
-    begin = time.monotonic()
     lab("up", "--name", NAME)
-    assert time.monotonic() - begin < 30
     assert ssh(NAME, "node1", "cat /proc/sys/kernel/random/boot_id /etc/machine-id").stdout == before
     assert state.load(NAME) == two
 

@@ -321,7 +321,7 @@ class Bench:
             self.node.run("ctr -n k8s.io images rm %s >/dev/null; rm -f %s" % (image, archive), check=False)
 
     def _known_image(self, image: str) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not self.node.cri.call("ImageStatus", image={"image": image}).image.id:
             if time.monotonic() > end:
                 raise RuntimeError("the runtime does not see the image %s" % image)
