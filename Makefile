@@ -15,7 +15,7 @@ GATE := tests/gate
 PARTS := e2e sanity sanity-floor units lint molecule roles handler integration unit
 
 .DEFAULT_GOAL := help
-.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e roles handler handler-old demo predictions bench test clean
+.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e roles handler handler-old demo predictions test-vm bench test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -75,6 +75,9 @@ demo: ## a live counter moves between two nodes (root); with KUBECONFIG, INVENTO
 
 predictions: ## every workload and some at random: what pod_preflight says against what CRIU does, into the guide (root; half an hour)
 	@$(GATE)/predictions.sh
+
+test-vm: ## the roles and the restore handler in virtual machines: kernel upgrade, modules, cgroup v2 (root; not part of make test)
+	@$(GATE)/vm.sh
 
 bench: ## the measurements, side by side with what people use today (root)
 	@$(GATE)/bench.sh

@@ -3,13 +3,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# deps.sh: the Debian or Ubuntu packages that the tests and the lab need. Does nothing when all are there.
+# deps.sh [PACKAGE...]: the Debian or Ubuntu packages that the tests and the lab need, and those named. Does nothing when all are there.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 packages='patchelf debian-archive-keyring python3 python3-venv python3-pip git rsync shellcheck openssh-client iproute2 iptables debootstrap systemd-container
  docker-registry zstd age buildah skopeo openssh-server sudo'
+packages="$packages $*"
 missing=''
 for package in $packages; do
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"

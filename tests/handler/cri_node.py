@@ -59,8 +59,10 @@ class Node:
         group = inventory["all"]["children"]["kube_node"]
         self.lab, self.name = lab, name
         self.address = group["hosts"][name]["ansible_host"]
+        self._systemd_cgroup = inventory["all"]["vars"]["container_runtime_systemd_cgroup"]
         self._ssh = ["ssh", "-F", "none", "-i", str(STATE / lab / "ssh_key"), "-o", "IdentitiesOnly=yes", "-o", "ControlMaster=auto",
-                     "-o", "UserKnownHostsFile=%s" % (STATE / lab / "known_hosts"), "-o", "ControlPersist=60"]
+                     "-o", "UserKnownHostsFile=%s" % (STATE / lab / "known_hosts"), "-o", "ControlPersist=60",
+                     "-p", str(group["hosts"][name].get("ansible_port", 22))]
         self._directory = tempfile.mkdtemp(prefix="cchandler-")
         self._ssh += ["-o", "ControlPath=%s/c" % self._directory]
         self._connect()
@@ -132,13 +134,17 @@ class Node:
             "hostname": name,
             "log_directory": "/var/log/pods/" + uid,
             "labels": {"io.kubernetes.pod.name": name, "io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.uid": uid},
-            "linux": {"cgroup_parent": "/kubepods/pod" + uid,
+            "linux": {"cgroup_parent": self.cgroup_parent(uid),
                       "security_context": dict({"namespace_options": {"pid": "CONTAINER"}}, **linux.pop("security_context", {})), **linux},
         }
         sandbox = self.cri.call("RunPodSandbox", config=config, runtime_handler=handler).pod_sandbox_id
         pod = Pod(name, uid, namespace, sandbox, config)
         self.pods.append(pod)
         return pod
+
+    def cgroup_parent(self, uid: str) -> str:
+        """The pod's cgroup as the kubelet names it for the cgroup manager of this node."""
+        return "/kubepods.slice/kubepods-pod%s.slice" % uid.replace("-", "_") if self._systemd_cgroup else "/kubepods/pod" + uid
 
     def container(self, pod: Pod, name: str = "c", command: t.Sequence[str] = (), start: bool = True, attempt: int = 0,
                   image: str = IMAGE, mounts: t.Sequence[t.Dict[str, t.Any]] = (), tty: bool = False,

@@ -69,7 +69,7 @@ def test_the_counter_goes_on(node: Node) -> None:
     assert [count for _nonce, count in new] == list(range(new[0][1], new[0][1] + len(new))), "numbers were lost or counted twice"
     assert node.inside(identity, "print('alive')") == "alive"
     pid = node.pid(identity)
-    assert target.uid in node.run("cat /proc/%d/cgroup" % pid)
+    assert node.cgroup_parent(target.uid) in node.run("cat /proc/%d/cgroup" % pid)
     assert node.cri.status(identity).image.image == IMAGE
     state, status = node.entries()[entry]
     assert (state, status["outcome"], status["container_id"], status["pid"]) == ("done", "restored", identity, pid)

@@ -93,7 +93,7 @@ def program() -> str:
     return path
 
 
-def up(host: Host, lab: state.Lab, lower: str, say: t.Callable[[str], None]) -> None:
+def up(host: Host, lab: state.Lab, lower: str, say: t.Callable[[str], None], start: t.Callable[..., None] = parts.start) -> None:
     """Start both registries and put the images into C(base.lab)."""
     place = f"{lab.state}/registry"
     os.makedirs(place, mode=0o755, exist_ok=True)
@@ -114,7 +114,7 @@ def up(host: Host, lab: state.Lab, lower: str, say: t.Callable[[str], None]) -> 
         refuse_taken_port(lab.gateway, which)
         os.makedirs(f"{lab.data}/registry-{which}", exist_ok=True)
         argv = [sys.executable, "-B", _RUNNER, *parts.member_cgroups(host, lab, part), "--", program(), "serve", config]
-        parts.start(host, lab, part, argv, f"{place}/{which}.log")
+        start(host, lab, part, argv, f"{place}/{which}.log")
     for which in PORTS:
         shell.wait_until(f"the registry {name(which)}", lambda w=which: answers(lab, w), 20)
     base = Registry(lab.gateway, PORTS["base"], "base.lab", f"{lab.state}/ca.crt")

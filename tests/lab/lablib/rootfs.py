@@ -22,6 +22,7 @@ from . import aptconf, shell, state
 from .errors import LabError
 
 SUITES = ("forky", "trixie", "bookworm")
+OLD_SUITES = ("bullseye",)  # for virtual machines only (tests/vm): there is no CRIU in it
 _FORMAT = 1  # count up when the way of building changes
 _INCLUDE = (
     "systemd systemd-sysv dbus openssh-server python3 python3-apt iproute2 iptables kmod procps ca-certificates"
@@ -31,9 +32,13 @@ _INCLUDE = (
 _DOWNLOAD = "containerd runc criu containernetworking-plugins busybox-static python3-grpcio python3-protobuf".split()
 
 
+def _downloads(suite: str) -> t.Sequence[str]:
+    return () if suite in OLD_SUITES else _DOWNLOAD
+
+
 def key(suite: str, mirror: str) -> str:
     """Names the directory in the cache: another recipe or another mirror is another root file system."""
-    recipe = "|".join([str(_FORMAT), suite, mirror, *_INCLUDE, *_DOWNLOAD])
+    recipe = "|".join([str(_FORMAT), suite, mirror, *_INCLUDE, *_downloads(suite)])
     return f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
@@ -53,8 +58,8 @@ def choose_mirror(apt: aptconf.HostApt) -> str:
 
 def ensure(suite: str, apt: aptconf.HostApt, say: t.Callable[[str], None]) -> str:
     """The directory of a complete root file system, built if the cache does not have it."""
-    if suite not in SUITES:
-        raise LabError(f"unknown suite {suite!r}: one of {', '.join(SUITES)}")
+    if suite not in SUITES + OLD_SUITES:
+        raise LabError(f"unknown suite {suite!r}: one of {', '.join(SUITES + OLD_SUITES)}")
     mirror = choose_mirror(apt)
     directory = f"{state.cache_dir()}/rootfs/{key(suite, mirror)}"
     if os.path.isdir(directory):
@@ -87,7 +92,7 @@ def _build(suite: str, mirror: str, directory: str, apt: aptconf.HostApt) -> Non
             shell.write_file(f"{fresh}/etc/resolv.conf", resolv_conf)
             steps = (
                 "apt-get clean && apt-get -q update &&"
-                f" apt-get -q -y -o APT::Keep-Downloaded-Packages=true --download-only install {' '.join(_DOWNLOAD)}"
+                f" apt-get -q -y -o APT::Keep-Downloaded-Packages=true --download-only install {' '.join(_downloads(suite))}"
             )
             shell.run(
                 [*inside, "sh", "-c", f'mount -t proc proc "$1/proc" && exec chroot "$1" sh -c {_quote(steps)}', "sh", fresh],
