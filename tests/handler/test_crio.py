@@ -110,7 +110,7 @@ def test_the_counter_goes_on(crio: CrioNode, manager: str, view: str) -> None:
     assert (state, status["outcome"], status["source_engine"], status["pid"]) == ("done", "restored", "cri-o", made["pid"])
     assert crio("stop", id=made["id"])["exit_code"] == "137"
     crio.remove(made["id"])
-    wait(lambda: not crio.leftovers(made["id"]), 10, "the node to be free of the container: " + crio.leftovers(made["id"]))
+    wait(lambda: not crio.leftovers(made["id"]), 30, "the node to be free of the container: " + crio.leftovers(made["id"]))
     fresh = crio.container(target, attempt=1)
     assert wait(lambda: node.counts(target, attempt=1), 20, "the fresh log")[0][1] == 1, fresh
 
@@ -166,6 +166,6 @@ def test_killed_while_it_restores(crio: CrioNode) -> None:
     finally:
         node.run("mv {0}.kept {0}; rm /run/killer".format(CONF))
     assert "message" in failed, "it was not killed"
-    wait(lambda: not crio.leftovers(failed["id"]), 10, "the clean-up: " + crio.leftovers(failed["id"]))
+    wait(lambda: not crio.leftovers(failed["id"]), 30, "the clean-up: " + crio.leftovers(failed["id"]))
     crio.container(target, attempt=1)
     assert wait(lambda: node.counts(target, attempt=1), 20, "the log")[0][0] == node.counts(pod)[0][0]

@@ -156,7 +156,7 @@ def test_a_second_container_cannot_have_it(traced: Node) -> None:
     entry = stage(node, archive, target, pod)
     # A claimed entry whose claimer lives: this shell, for the time of the test.
     node.run(
-        "cd {0} && mv staged/{1} claimed/ && (sleep 30 & echo $! > /tmp/claimer) >/dev/null 2>&1 && pid=$(cat /tmp/claimer) && "
+        "cd {0} && mv staged/{1} claimed/ && (sleep 300 & echo $! > /tmp/claimer) >/dev/null 2>&1 && pid=$(cat /tmp/claimer) && "
         "printf '{{\"pid\": %d, \"start_time\": %d, \"boot_id\": \"%s\", \"container_id\": \"x\", \"started\": false}}' $pid "
         "$(sed 's/.*) //' /proc/$pid/stat | cut -d' ' -f20) $(cat /proc/sys/kernel/random/boot_id) > claimed/{1}/claim.json".format(STAGING, entry)
     )

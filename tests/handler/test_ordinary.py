@@ -45,7 +45,7 @@ def run_once(node: Node, pod: Pod, attempt: int) -> "tuple[str, dict[str, object
     node.cri.call("StartContainer", container_id=identity)
     wait(lambda: node.cri.status(identity).state == 2, 30, "the probe's end")
     ended = node.cri.status(identity)
-    line = wait(lambda: [line for line in node.log(pod, attempt=attempt) if line.startswith("{")], 10, "the probe's answer")[0]
+    line = wait(lambda: [line for line in node.log(pod, attempt=attempt) if line.startswith("{")], 30, "the probe's answer")[0]
     node.cri.call("RemoveContainer", container_id=identity)
     node.run("rm -f /var/log/pods/%s/c-%d.log" % (pod.uid, attempt))
     assert "environment" in json.loads(line)
@@ -69,9 +69,12 @@ class Events:
         self._node, self._path = node, THERE + "/events"
 
     def __enter__(self) -> Events:
+        self._node.run("rm -f " + self._path)
         self._listener = subprocess.Popen(self._node.command("exec ctr --namespace k8s.io events > " + self._path), stdin=subprocess.DEVNULL)
-        wait(lambda: self._node.run("pgrep -f '^ctr --namespace k8s.io events' || true"), 10, "ctr to listen")
-        time.sleep(0.3)
+        # It listens once it has heard something: here, that a label of the namespace changed.
+        label = "ctr namespaces label k8s.io container-checkpoint-listening="
+        wait(lambda: self._node.run("%s%d; cat %s 2>/dev/null || true" % (label, time.time_ns(), self._path)), 30, "ctr to listen")
+        self._node.run(label)
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -101,9 +104,9 @@ def test_starts_do_not_differ(node: Node, staged: bool) -> None:
                      "binding": {"namespace": "default", "pod": "another", "container": "c", "pod_uid": "u"}}
             node.run("mkdir -m 0700 %s/staged/%s" % (STAGING, "a" * 32))
             node.put("%s/staged/%s/entry.json" % (STAGING, "a" * 32), json.dumps(entry))
-        topics = wait(lambda: "/tasks/delete" in events.of(first) and events.of(first), 5, "containerd's events")
+        topics = wait(lambda: "/tasks/delete" in events.of(first) and events.of(first), 30, "containerd's events")
         for attempt in range(STARTS // 2):
             identity, found = run_once(node, through, attempt)
             assert found == wanted
-            wait(lambda: events.of(identity)[-1:] == topics[-1:], 5, "the last event")
+            wait(lambda: events.of(identity)[-1:] == topics[-1:], 30, "the last event")
             assert events.of(identity) == topics

@@ -76,7 +76,7 @@ def test_the_counter_goes_on(node: Node) -> None:
     assert node.run("find %s -name 'pages-*'" % STAGING).strip() == ""
     assert "restored default/web-restored/c" in node.run("journalctl -t container-checkpoint-runc --no-pager")
     node.remove_pod(target)
-    wait(lambda: node.leftovers(identity) == "", 10, "the node to be free of the container: " + node.leftovers(identity))
+    wait(lambda: node.leftovers(identity) == "", 30, "the node to be free of the container: " + node.leftovers(identity))
 
 
 def test_nothing_runs_before_start(traced: Node) -> None:
@@ -106,7 +106,7 @@ def test_a_crash_starts_it_afresh(node: Node) -> None:
     identity = node.container(target)
     wait(lambda: node.counts(target), 20, "the restored counter's log")
     node.run("kill -9 %d" % node.pid(identity))
-    wait(lambda: node.cri.status(identity).state == 2, 10, "the container to be seen as exited")
+    wait(lambda: node.cri.status(identity).state == 2, 30, "the container to be seen as exited")
     node.container(target, attempt=1)
     fresh = wait(lambda: node.counts(target, attempt=1), 20, "the fresh counter's log")
     assert fresh[0][1] == 1
