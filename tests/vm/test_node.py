@@ -9,12 +9,17 @@ The tests build on each other, in this order.
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
+from cri_node import Node, Pod, wait
 from playbook import HERE, node_info, play, reasons, restore_path, role, succeed
+from staging import put_collection
 from vmlib.lab import Vm
 
 KIND = "forky"
 TESTS = HERE.parent
+SECONDS = 120  # for what takes a moment on a real processor
 
 
 def test_a_bare_node(vm: Vm) -> None:
@@ -57,3 +62,52 @@ def test_the_roles_make_it_fit(provisioned: Vm) -> None:
     assert info["verdict"]["checkpoint"] in ("yes", "risky"), info["reasons"]
     assert info["verdict"]["restore"] in ("yes", "risky"), info["reasons"]
     assert restore_path(info, "image") == (True, True)
+
+
+@pytest.fixture(scope="module")
+def node(provisioned: Vm) -> t.Iterator[Node]:
+    """The machine as the tests of the handler use a node: its CRI socket, the collection, the images."""
+    found = Node(provisioned.lab.name, "node1")
+    try:
+        put_collection(found)
+        for image in ("counter:1", "pause:1"):
+            found.cri.call("PullImage", image={"image": "base.lab:5001/" + image})
+        yield found
+    finally:
+        found.close()
+
+
+def counter(node: Node, name: str, **container: t.Any) -> t.Tuple[Pod, str]:
+    """A pod whose container counts, and the container."""
+    pod = node.pod(name)
+    identity = node.container(pod, **container)
+    wait(lambda: node.counts(pod)[5:], SECONDS, "the workload's log")
+    return pod, identity
+
+
+def goes_on(node: Node, old: Pod, new: Pod) -> None:
+    """The new pod's container is the old one's process, and goes on counting where it was."""
+    nonce, number = node.counts(old)[-1]
+    # Lines of the old log may have travelled along; only the process itself can have written a higher number.
+    wait(lambda: any(count > number for _nonce, count in node.counts(new)), SECONDS, "the restored counter to go on")
+    assert {who for who, _count in node.counts(new)} == {nonce}, "another process"
+
+
+def cgroup_of(node: Node, identity: str) -> str:
+    """The directory of a container's cgroup (version 2)."""
+    line = node.run("cat /proc/%d/cgroup" % node.pid(identity)).strip()
+    assert line.startswith("0::/"), line
+    return "/sys/fs/cgroup" + line[3:]
+
+
+def test_a_checkpoint_is_restored_by_the_runtime(node: Node) -> None:
+    """Through the CRI, both ways: real containerd, runc and CRIU on real cgroup version 2."""
+    old, identity = counter(node, "web")
+    archive = node.checkpoint(identity)
+    node.cri.stop(identity, 0)
+    new = node.pod("web-restored")
+    restored = node.container(new, image=archive)
+    goes_on(node, old, new)
+    assert cgroup_of(node, restored).startswith("/sys/fs/cgroup" + node.cgroup_parent(new.uid) + "/")
+    for pod in (old, new):
+        node.remove_pod(pod)
