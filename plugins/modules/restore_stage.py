@@ -116,6 +116,9 @@ options:
     description:
       - The Pod, as the API server returns it. When given, its names, UID, owner, ServiceAccount, image and security context
         are checked before anything is staged. The handler checks privileges once more when the container is created.
+      - Ansible writes a module's options to the node's journal, and a Pod's environment may hold secrets. The C(pod_object)
+        that M(container_checkpoint.kubernetes.pod_restore) returns has neither environment nor commands; with a Pod
+        from elsewhere set C(no_log) on the task.
     type: dict
   entry:
     description:
@@ -163,6 +166,7 @@ EXAMPLES = r"""
     source_pod: web
     container: app
     pod_object: "{{ gated_pod.resources[0] }}"
+  no_log: true
   delegate_to: node2
 
 - name: Stage a checkpoint from a registry
