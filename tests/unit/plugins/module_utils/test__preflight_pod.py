@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.container_checkpoint.kubernetes.plugins.filter.preflight_pods import FilterModule
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _preflight_pod as pods
 from ansible_collections.container_checkpoint.kubernetes.tests.unit.plugins.support.snapshots import snapshot
 
-preflight_pods = FilterModule().filters()["preflight_pods"]
 SECRET = "s3cret"
 PROBE = {"periodSeconds": 1, "failureThreshold": 2, "timeoutSeconds": 1}
 POD = {
@@ -69,16 +65,3 @@ def test_no_reason_is_lost_and_no_secret_is_kept():
     names = {reason["id"] for _volumes, reasons in found(POD).values() for reason in reasons}
     assert {"probe-kills", "exec-probe", "gpu", "block-volume", "other-containers", "ephemeral-container"} <= names
     assert SECRET in json.dumps(POD) and SECRET not in json.dumps(short)
-
-
-def test_only_those_that_are_wanted():
-    other = {"metadata": {"uid": "u-2"}, "spec": {}}
-    assert [pod["metadata"]["uid"] for pod in preflight_pods([POD, other], ["u-2"])] == ["u-2"]
-    assert preflight_pods([POD]) == [pods.outline(POD)]
-    assert preflight_pods([]) == []
-
-
-@pytest.mark.parametrize("wrong", [None, "text", {"spec": {}}, [None], ["text"], [{}]])
-def test_what_is_no_list_of_pods(wrong):
-    with pytest.raises(AnsibleFilterError, match="list of Pods"):
-        preflight_pods(wrong)
