@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "handler"))
 
 from cri_node import HANDLER, STAGING, STATE, Node, wait  # noqa: E402
-from staging import THERE, module, put_collection, stage  # noqa: E402
+from staging import THERE, module, prepared, stage  # noqa: E402
 
 FRONT = "/usr/local/libexec/container-checkpoint/container-checkpoint-runc"
 REGISTRY = "checkpoints.lab:5000"
@@ -151,10 +151,8 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    node = Node(arguments.lab, arguments.node)
     report: t.Dict[str, t.Any] = {"calls": {}, "restores": {}}
-    try:
-        put_collection(node)
+    with prepared(arguments.lab, arguments.node) as node:
         node.run("rm -rf %s/*/*" % STAGING)
         report["calls"] = ordinary(node, arguments.calls)
         report["calls"]["a whole start through the CRI"] = starts(node, max(3, arguments.calls // 10))
@@ -170,8 +168,6 @@ def main() -> int:
                     % (mib, one["checkpoint"], way, one[way]["bring"], one[way]["create and start"], one[way]["total"])
                 )
             print("%-10s image takes %.1f times as long" % ("", one["image"]["total"] / one["handler"]["total"]))
-    finally:
-        node.close()
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(report, indent=2) + "\n")
     small = report["calls"]["create, nothing staged"]["added"]

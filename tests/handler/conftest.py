@@ -17,8 +17,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from cri_node import CONF, IMAGE, STATE, Node  # noqa: E402
-from staging import THERE, put_collection  # noqa: E402
+from cri_node import CONF, STATE, Node  # noqa: E402
+from staging import THERE, prepared  # noqa: E402
 
 LABS = os.environ.get("CONTAINER_CHECKPOINT_LABS", "lab").split(",")
 
@@ -27,21 +27,8 @@ def use(lab: str, name: str) -> t.Iterator[Node]:
     """A node of a running lab, with the collection and the images on it."""
     if not (STATE / lab / "inventory.yml").exists():
         pytest.fail("the lab %r does not run: tests/lab/lab up --name %s" % (lab, lab))
-    node = Node(lab, name)
-    # These tests make pods through the CRI; a kubelet removes every pod that the API does not know.
-    kubelet = node.run("systemctl is-active kubelet-double.service || true").strip() == "active"
-    try:
-        if kubelet:
-            node.run("systemctl stop kubelet-double.service")
-        put_collection(node)
-        for image in (IMAGE, "base.lab:5001/pause:1"):
-            node.cri.call("PullImage", image={"image": image})
+    with prepared(lab, name) as node:
         yield node
-    finally:
-        node.remove_pods()
-        if kubelet:
-            node.run("systemctl start kubelet-double.service")
-        node.close()
 
 
 @pytest.fixture(scope="session", params=LABS)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import pathlib
@@ -13,7 +14,7 @@ import tarfile
 import typing as t
 
 import ansible.module_utils as ansible_module_utils
-from cri_node import Node, Pod
+from cri_node import IMAGE, Node, Pod
 
 COLLECTION = "ansible_collections.container_checkpoint.kubernetes.plugins.modules."
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -54,6 +55,26 @@ def put_collection(node: Node) -> None:
                 tar.add(path, name, filter=lambda member: None if "__pycache__" in member.name else member)
     node.run("rm -rf %s && mkdir -m 0700 %s && tar -C %s --no-same-owner -xz" % ((THERE,) * 3), data=packed.getvalue())
     node.put(THERE + "/run.py", _RUNNER % THERE)
+
+
+@contextlib.contextmanager
+def prepared(lab: str, name: str) -> t.Iterator[Node]:
+    """A node of a running lab, with the collection and the images on it, and without a kubelet meanwhile."""
+    node = Node(lab, name)
+    # Pods are made through the CRI; a kubelet removes every pod that the API does not know.
+    kubelet = node.run("systemctl is-active kubelet-double.service || true").strip() == "active"
+    try:
+        if kubelet:
+            node.run("systemctl stop kubelet-double.service")
+        put_collection(node)
+        for image in (IMAGE, "base.lab:5001/pause:1"):
+            node.cri.call("PullImage", image={"image": image})
+        yield node
+    finally:
+        node.remove_pods()
+        if kubelet:
+            node.run("systemctl start kubelet-double.service")
+        node.close()
 
 
 def module(node: Node, module_name: str, /, check: bool = False, **options: t.Any) -> t.Dict[str, t.Any]:
