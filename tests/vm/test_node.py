@@ -14,7 +14,7 @@ import typing as t
 import pytest
 from cri_node import Node, Pod, wait
 from playbook import HERE, node_info, play, reasons, restore_path, role, succeed
-from staging import put_collection
+from staging import prepared
 from vmlib.lab import Vm
 
 KIND = "forky"
@@ -67,14 +67,8 @@ def test_the_roles_make_it_fit(provisioned: Vm) -> None:
 @pytest.fixture(scope="module")
 def node(provisioned: Vm) -> t.Iterator[Node]:
     """The machine as the tests of the handler use a node: its CRI socket, the collection, the images."""
-    found = Node(provisioned.lab.name, "node1")
-    try:
-        put_collection(found)
-        for image in ("counter:1", "pause:1"):
-            found.cri.call("PullImage", image={"image": "base.lab:5001/" + image})
+    with prepared(provisioned.lab.name, "node1") as found:
         yield found
-    finally:
-        found.close()
 
 
 def counter(node: Node, name: str, **container: t.Any) -> t.Tuple[Pod, str]:
