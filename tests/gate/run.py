@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run named parts of the gate, two at a time, each into its own log; print each log whole when it ends, then a table.
+"""Run named parts of the gate, two at a time, each into its own log; print each log whole when it ends, then a table and what failed.
 
     run.py [--jobs N] LOGDIR PART...
 
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+
+from excerpt import excerpt
 
 TURNS = {"e2e", "demo", "bench"}
 HEARTBEAT = 30.0
@@ -65,7 +67,15 @@ class Gate:
             print("=" * 20, name, "=" * 20, flush=True)
             with open(path, "rb") as log:
                 sys.stdout.buffer.write(log.read())
+            if status:
+                self.show(name)
             print("== %s: %s in %.0f s" % (name, "passed" if status == 0 else "FAILED", seconds), flush=True)
+
+    def show(self, name: str) -> None:
+        """Print the lines of a part's log that say what failed."""
+        with open(os.path.join(self.logs, name + ".log"), encoding="utf-8", errors="replace") as log:
+            for line in excerpt(log.read()):
+                print("!! %s: %s" % (name, line), flush=True)
 
     def heartbeat(self) -> None:
         """Say what is running, for whoever watches."""
@@ -97,6 +107,8 @@ def main(argv: list[str]) -> int:
     print("=" * 20, "summary", "=" * 20)
     for name, status, seconds in sorted(gate.done, key=lambda entry: parts.index(entry[0])):
         print("%-20s %-7s %6.0f s" % (name, "FAILED" if status else "passed", seconds))
+    for name in failed:
+        gate.show(name)
     print("%-20s %-7s %6.0f s" % ("all", "FAILED" if failed else "passed", time.monotonic() - begin))
     if failed or len(gate.done) != len(parts):
         print("not passed: " + (", ".join(failed) or "parts are missing"))
