@@ -9,17 +9,13 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ "$(id -u)" -eq 0 ] || die 'the measurements need root'
-venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
-root=$("$GATE_ROOT/tests/gate/stage.sh" bench)
+staged_controller bench 'the measurements need'
 results=$BUILD/bench/results
 mkdir -p "$results"
-export PATH=$venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$root ANSIBLE_HOST_KEY_CHECKING=false ANSIBLE_PIPELINING=true
-cd "$root/$COLLECTION"
 measure() {
     local name=$1
     shift
-    timed "bench $name" env "PYTHONPATH=$root" "$venv/bin/python" "tests/bench/bench_$name.py" --json "$results/$name.json" "$@"
+    timed "bench $name" "$venv/bin/python" "tests/bench/bench_$name.py" --json "$results/$name.json" "$@"
 }
 
 step_image() { measure image; }

@@ -10,13 +10,9 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ "$(id -u)" -eq 0 ] || die 'the lab needs root'
-venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
-root=$("$GATE_ROOT/tests/gate/stage.sh" e2e)
-export PATH=$venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$root ANSIBLE_HOST_KEY_CHECKING=false ANSIBLE_PIPELINING=true
-cd "$root/$COLLECTION"
+staged_controller e2e 'the lab needs'
 name=${LAB_NAME:-e2e}
-pytest=(env "PYTHONPATH=$root" "$venv/bin/python" -m pytest -q -p no:cacheprovider -c tests/gate/pytest.ini --rootdir . --durations=5)
+pytest=("$venv/bin/python" -m pytest -q -p no:cacheprovider -c tests/gate/pytest.ini --rootdir . --durations=5)
 
 step_lab() { "${pytest[@]}" tests/lab/test_lab.py; }
 

@@ -90,3 +90,13 @@ python_path() {
     for dir in "${dirs[@]}"; do case $dir in */shims) ;; *) out=$out:$dir ;; esac; done
     printf '%s\n' "${out#:}"
 }
+
+# staged_controller STAGE WHAT: for what runs Ansible on the lab's nodes: $venv, a staged copy as the working directory, Ansible's environment.
+# WHAT says in the message why root is needed.
+staged_controller() {
+    [ "$(id -u)" -eq 0 ] || die "$2 root"
+    venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
+    root=$("$GATE_ROOT/tests/gate/stage.sh" "$1")
+    export PATH=$venv/bin:$PATH:/usr/sbin:/sbin ANSIBLE_COLLECTIONS_PATH=$root ANSIBLE_HOST_KEY_CHECKING=false ANSIBLE_PIPELINING=true PYTHONPATH=$root
+    cd "$root/$COLLECTION"
+}

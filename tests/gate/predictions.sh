@@ -10,14 +10,10 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ "$(id -u)" -eq 0 ] || die 'the lab needs root'
-venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
-root=$("$GATE_ROOT/tests/gate/stage.sh" predictions)
+staged_controller predictions 'the lab needs'
 reports=$BUILD/predictions/reports
 rm -rf "$reports"
 mkdir -p "$reports"
-export PATH=$venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$root ANSIBLE_HOST_KEY_CHECKING=false ANSIBLE_PIPELINING=true PYTHONPATH=$root
-cd "$root/$COLLECTION"
 
 name=${LAB_NAME:-predictions}
 if [ -z "${LAB_NAME:-}" ]; then
