@@ -20,7 +20,7 @@ ENABLE = "container_checkpoint.kubernetes.enable"
 KUBELET = {
     "kubernetes_node_kubelet_service": "kubelet-double",
     "kubernetes_node_kubelet_health_url": "https://127.0.0.1:10250/healthz",
-    "kubernetes_node_kubelet_wait_seconds": 14,
+    "kubernetes_node_kubelet_wait_seconds": 90,
     "kubernetes_node_kubelet_settle_seconds": 1,
     "kubernetes_node_kubelet_version": "1.36.2",
 }
@@ -113,7 +113,8 @@ def test_a_pod_that_nothing_makes_anew_is_not_lost(cluster, counter, uncordoned)
 
 def test_the_first_node_that_does_not_pass_stays_cordoned_and_ends_the_play(cluster, uncordoned):
     before = cluster.on("node1", "cat " + CONFIG)
-    done = cluster.play(ENABLE, **KUBELET, enable_runtime=False, kubernetes_node_kubelet_settings={"authorization": None})
+    wrong = {**KUBELET, "kubernetes_node_kubelet_wait_seconds": 30, "kubernetes_node_kubelet_settings": {"authorization": None}}
+    done = cluster.play(ENABLE, **wrong, enable_runtime=False)
     assert done.code != 0, done.output[-3000:]
     assert done.says("node1 was not made ready: The kubelet of node1 did not come back with its new configuration"), done.output[-3000:]
     assert done.says("the kubelet runs with it again") and done.says("It stays cordoned; the nodes after it were not touched")
