@@ -15,7 +15,7 @@ import random
 import re
 import typing as t
 
-from apidouble import decode, errors
+from apidouble import decode, errors, podsecurity, quota
 from apidouble.resources import Resource
 from apidouble.store import NODES, PODS, Key, Store, now
 
@@ -119,11 +119,16 @@ def on_create(store: Store, resource: Resource, obj: dict) -> dict:
         obj.setdefault("spec", {}).setdefault("replicas", 1)
         if not obj["spec"].get("selector"):
             problems.append(("spec.selector", "Required value"))
+    elif key == quota.QUOTAS:
+        quota.check_itself(obj)
     elif key.group == "rbac.authorization.k8s.io" and key.plural.endswith("bindings"):
         if not obj.get("roleRef"):
             problems.append(("roleRef", "Required value"))
     if problems:
         raise errors.invalid(key.group, resource.kind, meta.get("name", ""), problems)
+    if key == PODS:
+        podsecurity.check(store, obj)
+        quota.check(store, obj)
     if "status" in resource.subresources and key not in (PODS, NODES, Key("", "namespaces")):
         obj["status"] = {}
     return obj
