@@ -15,7 +15,7 @@ GATE := tests/gate
 PARTS := e2e sanity sanity-floor units lint molecule roles handler integration unit
 
 .DEFAULT_GOAL := help
-.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e roles handler handler-old demo predictions test-vm bench test clean
+.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e e2e-floor roles handler handler-old demo predictions test-vm bench test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,9 @@ e2e: ## the demonstration, the main path with its faults, and the lab, with the 
 
 roles: ## the roles that set a cluster up, on two nodes with the doubles of kubelet and API server (root)
 	@LAB_NAME=$${LAB_NAME:-roles} $(GATE)/e2e.sh roles
+
+e2e-floor: ## the path with its faults and the roles that set a cluster up, on ansible-core 2.17 (root; not part of make test)
+	@GATE_VENV=floor-run LAB_NAME=$${LAB_NAME:-floor} $(GATE)/e2e.sh nodes roles
 
 demo: ## a live counter moves between two nodes (root); with KUBECONFIG, INVENTORY and REGISTRY on your own cluster
 	@tests/lab/demo/run

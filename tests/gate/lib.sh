@@ -92,10 +92,10 @@ python_path() {
 }
 
 # staged_controller STAGE WHAT: for what runs Ansible on the lab's nodes: $venv, a staged copy as the working directory, Ansible's environment.
-# WHAT says in the message why root is needed.
+# WHAT says in the message why root is needed. GATE_VENV=floor-run: on the oldest supported ansible-core.
 staged_controller() {
     [ "$(id -u)" -eq 0 ] || die "$2 root"
-    venv=$("$GATE_ROOT/tests/gate/venv.sh" controller)
+    venv=$("$GATE_ROOT/tests/gate/venv.sh" "${GATE_VENV:-controller}")
     root=$("$GATE_ROOT/tests/gate/stage.sh" "$1")
     export PATH=$venv/bin:$PATH:/usr/sbin:/sbin ANSIBLE_COLLECTIONS_PATH=$root ANSIBLE_HOST_KEY_CHECKING=false ANSIBLE_PIPELINING=true PYTHONPATH=$root
     cd "$root/$COLLECTION"

@@ -3,22 +3,24 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# venv.sh controller|floor: make (once) the virtual environment of the newest or of the oldest supported ansible-core;
+# venv.sh controller|floor|floor-run: make (once) the virtual environment of the newest or of the oldest supported ansible-core;
 # print its path. It is made again when its requirements or its interpreter change.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-kind=${1:?controller or floor}
+kind=${1:?controller, floor or floor-run}
 case $kind in
 controller)
     python=$(controller_python)
     wanted=$(cat "$GATE_ROOT/tests/gate/requirements-controller.txt")
     ;;
-floor)
+floor | floor-run)
     # ansible-core 2.17 runs on 3.10 to 3.12.
     python=$(first_python 3.11 3.12 3.10 || ensure_python 3.11) || die 'no Python 3.10 to 3.12, which ansible-core 2.17 needs'
     wanted='ansible-core>=2.17,<2.18'
+    # With what playbooks and their tests need.
+    [ "$kind" = floor ] || wanted=$(sed -e "s/^ansible-core.*/$wanted/" -e '/^# lint/,$d' "$GATE_ROOT/tests/gate/requirements-controller.txt")
     ;;
 *) die "unknown environment $kind" ;;
 esac
