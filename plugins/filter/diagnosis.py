@@ -13,7 +13,7 @@ author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
   - Looks a message or a whole log up in the table that the modules of this collection use for their own failures.
-  - It knows what the kubelet, containerd, CRI-O, runc, crun and CRIU say.
+  - It knows what the kubelet, containerd, CRI-O, runc, crun, CRIU and registries say, and why the API server refuses a pod.
 options:
   _input:
     description:
@@ -25,7 +25,7 @@ options:
       - Look only for messages of this origin. An answer of the kubelet quotes everybody below it, so leave this away
         for those.
     type: string
-    choices: [kubelet, containerd, cri-o, runtime, dump, restore, registry, any]
+    choices: [kubelet, containerd, cri-o, runtime, dump, restore, registry, api-server, any]
     default: any
   engine:
     description:

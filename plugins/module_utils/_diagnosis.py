@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a message of the kubelet, a runtime or CRIU to cause and remedy.
 
-PRIVATE to the collection. Pure. The table is in C(_diagnosis_engine), C(_diagnosis_objects) and C(_diagnosis_criu). Rows that name a root come
+PRIVATE to the collection. Pure. The table is in C(_diagnosis_engine), C(_diagnosis_objects), C(_diagnosis_api) and C(_diagnosis_criu). Rows that name a root come
 before those that often only accompany one, and those before wrappers; among equals the earlier line comes first, since
 CRIU's later errors are mostly consequences. A line that is known to be harmless is no finding at all.
 """
@@ -14,15 +14,16 @@ import re
 import typing as t
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import (
+    _diagnosis_api,
     _diagnosis_criu,
     _diagnosis_engine,
     _diagnosis_objects,
 )
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis_row import CAUSE, GAP, Row
 
-ROWS: t.Tuple[Row, ...] = _diagnosis_engine.ROWS + _diagnosis_objects.ROWS + _diagnosis_criu.ROWS
+ROWS: t.Tuple[Row, ...] = _diagnosis_engine.ROWS + _diagnosis_api.ROWS + _diagnosis_objects.ROWS + _diagnosis_criu.ROWS
 KINDS = ("cause", "context", "wrapper")
-WHERE = ("kubelet", "containerd", "cri-o", "runtime", "dump", "restore", "registry", "any")
+WHERE = ("kubelet", "containerd", "cri-o", "runtime", "dump", "restore", "registry", "api-server", "any")
 
 _COMPILED = [(row, row.expressions()) for row in ROWS]
 _ENGINES = {"containerd", "cri-o"}

@@ -173,10 +173,15 @@ ROWS = (
     Row(
         "io-uring",
         DUMP,
-        ("Can't dump file … of that type…io_uring", "unknown anon_inode:[io_uring]"),
+        (
+            "Can't dump file … of that type…io_uring",
+            "unknown anon_inode:[io_uring]",
+            # Linux 6.7 and later let nobody pass an io_uring on, and refuse nothing else so (net/core/scm.c); CRIU names no file then.
+            "send_fds failed (-22)",
+        ),
         "the program uses io_uring",
         "switch io_uring off in the program",
-        "files-ext.c:94",
+        "files-ext.c:94; pie/parasite.c:588 (workload io-uring, kernel 6.18)",
     ),
     Row(
         "device-file",

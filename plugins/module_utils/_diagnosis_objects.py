@@ -105,15 +105,6 @@ ROWS = (
     ),
     # -- files -------------------------------------------------------------------------------------------------------
     Row(
-        "descriptor-not-passable",
-        DUMP,
-        ("send_fds failed (-22)",),
-        "an open file cannot be handed to CRIU; with kernel 6.7 and later that is io_uring",
-        "switch io_uring off in the program",
-        "workload io-uring, kernel 6.18",
-        since="kernel 6.7",
-    ),
-    Row(
         "unknown-mapping",
         DUMP,
         ("Unknown shit",),

@@ -22,7 +22,7 @@ GAP = "…"
 class Row:
     """One message, its cause and its remedy.
 
-    id: stable name. where: who writes it (kubelet, containerd, cri-o, runtime, dump, restore; any).
+    id: stable name. where: who writes it (kubelet, containerd, cri-o, runtime, dump, restore, registry, api-server; any).
     patterns: alternatives, each a case-sensitive text in one line; '…' stands for anything in between.
     transient: trying again, unchanged, may help. depth: CAUSE names a root, CONTEXT
     something that often only accompanies one, WRAPPER a message that merely passes another one on.

@@ -14,6 +14,7 @@ import os
 import traceback
 import typing as t
 
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
     HttpStatusError,
     InputError,
@@ -195,6 +196,10 @@ def _translate(what: str, exc: Exception, secrets: t.Iterable[str], rule: str = 
             401: " The credentials were not accepted: is the token or certificate expired, is this the right cluster?",
             403: " Missing right: %s" % (rule or "see the message"),
         }
+        # Not every 403 is about rights: quotas and admission refuse with it, too.
+        causes = [found for found in diagnose(message, where="api-server") if found["id"] != "api-forbidden"]
+        if causes:
+            hints[status] = " Remedy: %s." % causes[0]["remedy"]
         return HttpStatusError(
             "could not %s: HTTP %d: %s.%s" % (what, status, message.rstrip("."), hints.get(status, "")), status, message
         )

@@ -270,7 +270,11 @@ class Restorer:
                 "there is no pod %(namespace)s/%(name)s to start" % built.pod["metadata"]
                 + ": it is created without 'staged', then its checkpoints are staged under its UID"
             )
-        answer = self._api.create_pod(built.pod, dry_run=True)
+        try:
+            answer = self._api.create_pod(built.pod, dry_run=True)
+        except CheckpointError as exc:
+            exc.msg += " Nothing was created."
+            raise
         result.update(_told(answer), changed=True)
         if self._check_mode:
             # The server's answer to a dry run carries a UID that no Pod will have.

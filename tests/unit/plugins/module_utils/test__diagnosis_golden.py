@@ -31,7 +31,7 @@ CAUSES = {
     "host-pid": "pid-taken",
     "inotify-image": "watch-unresolved",
     "inotify-volume": "watch-unresolved",
-    "io-uring": "descriptor-not-passable",
+    "io-uring": "io-uring",
     "mptcp": "mptcp",
     "nested-net": "nested-namespace",
     "nested-user": "nested-namespace",

@@ -19,6 +19,7 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._e
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._kube_api import (
     KubeApi,
 )
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._module import failure
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._pod_spec import (
     Restored,
 )
@@ -347,6 +348,52 @@ def test_a_missing_right_is_shown():
         r"HTTP 403: pods is forbidden.* Missing right: apiGroups: \[''\], resources: \['pods'\], verbs: \['create'\]",
         HttpStatusError,
     )
+
+
+@pytest.mark.parametrize(
+    "status, message, cause, remedy",
+    [
+        (
+            403,
+            'pods "x" is forbidden: exceeded quota: one, requested: pods=1, used: pods=1, limited: pods=1',
+            "quota-exceeded",
+            "raise the quota",
+        ),
+        (403, 'pods "x" is forbidden: failed quota: q: must specify limits.cpu for: c', "quota-unsaid", "LimitRange"),
+        (
+            403,
+            'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "c" '
+            "must set securityContext.runAsNonRoot=true)",
+            "pod-security",
+            "pod-security.kubernetes.io/enforce",
+        ),
+        (
+            403,
+            'pods "x" is forbidden: admission webhook "v.example.com" denied the request: no such registry',
+            "admission-webhook",
+            "let the pod through",
+        ),
+        (400, 'admission webhook "v.example.com" does not support dry run', "admission-webhook-dry-run", "NoneOnDryRun"),
+        (
+            422,
+            "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+            "admission-policy",
+            "leave this namespace out",
+        ),
+        (
+            500,
+            'Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: connection refused',
+            "admission-webhook-away",
+            "try again",
+        ),
+    ],
+)
+def test_quotas_and_admission_refuse_before_anything_is_created_and_the_remedy_is_named(status, message, cause, remedy):
+    cluster = Cluster(source(), node(), errors={("dry-run", "Pod"): ApiError(status, message)})
+    error = refused(cluster, "could not try out pod default/counter-restored: HTTP %d: " % status, HttpStatusError)
+    assert message in error.msg and remedy in error.msg.split("Remedy: ")[1]
+    assert "Missing right" not in error.msg and error.msg.endswith(". Nothing was created.")
+    assert failure(error)["diagnosis"][0]["id"] == cause
 
 
 def test_without_the_right_to_read_nodes_it_goes_on_with_less_checks():
