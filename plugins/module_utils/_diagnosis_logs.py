@@ -21,11 +21,6 @@ from dataclasses import dataclass
 
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import KINDS, diagnose
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import CheckpointError, InputError
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_log import (
-    CRIU_CONFIG,
-    configured_path,
-    kept_logs,
-)
 
 Finding = t.Dict[str, t.Any]
 
@@ -44,6 +39,9 @@ PATTERNS = (
     "/run/containers/storage/overlay-containers/*/userdata/restore.log",
     "/run/runc/*/criu.work/*.log",
 )
+CRIU_CONFIG = "/etc/criu/runc.conf"
+# The role criu has each log renamed that begins under this name (criu_log_dir); the new names end as this does.
+CURRENT = "current.log"
 UNITS = ("containerd", "crio", "kubelet")
 _CONTAINER = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _NAMED = re.compile(r"(?:path=|log file:|log-file|see)\s*[\"']?(/[^\s\"':,;)]+\.log)")
@@ -73,6 +71,14 @@ def read_tail(path: str) -> t.Optional[Text]:
         return None
 
 
+def last_written(path: str) -> t.Optional[float]:
+    """When a file was last written; None when there is none."""
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True)
 class Places:
     """How the node is read; replaced by plain functions in tests."""
@@ -80,6 +86,28 @@ class Places:
     read: t.Callable[[str], t.Optional[Text]] = read_tail
     find: t.Callable[[str], t.Sequence[str]] = glob.glob
     config: str = CRIU_CONFIG
+    written: t.Callable[[str], t.Optional[float]] = last_written
+
+
+def configured_path(config: str) -> t.Optional[str]:
+    """The absolute path that C(log-file) names in a configuration of CRIU; the last one counts."""
+    found = None
+    for line in config.splitlines():
+        words = line.split("#")[0].split()
+        if len(words) == 2 and words[0] == "log-file":
+            found = words[1].strip("\"'")
+    return found if found and os.path.isabs(found) else None
+
+
+def kept_logs(places: Places) -> t.List[str]:
+    """What CRIU's configuration has kept: the log that it writes to, then those of single operations, the newest first
+    (their names are times)."""
+    config = places.read(places.config)
+    path = configured_path(config.text) if config is not None else None
+    if path is None or os.path.basename(path) != CURRENT:
+        return [path] if path else []
+    found = places.find(os.path.join(glob.escape(os.path.dirname(path)), "*.log"))
+    return [path] + sorted((one for one in found if os.path.basename(one) != CURRENT), reverse=True)
 
 
 def named_paths(message: str) -> t.List[str]:
@@ -88,12 +116,13 @@ def named_paths(message: str) -> t.List[str]:
 
 
 def stage_of(log: Text) -> str:
-    """dump or restore: by what CRIU says it does, else by the file's name."""
+    """dump or restore: by what CRIU says it does, else by the file's name. A dump says so before it can fail, a restore
+    that ends early does not."""
     if "Dumping processes" in log.text or "Dumping FAILED" in log.text or "Dumping finished" in log.text:
         return "dump"
     if "Restoring FAILED" in log.text or "Restore finished" in log.text or "Restoring processes" in log.text:
         return "restore"
-    return "restore" if "restore" in os.path.basename(log.path) else "dump"
+    return "dump" if "dump" in os.path.basename(log.path) else "restore"
 
 
 def succeeded(log: Text) -> bool:
@@ -108,11 +137,7 @@ def errors_of(log: Text) -> t.List[str]:
 
 def candidates(places: Places, message: str = "", container_id: t.Optional[str] = None) -> t.List[str]:
     """Every log that may be there: named in the message, kept by the configuration, or where runtimes put them."""
-    found = named_paths(message)
-    config = places.read(places.config)
-    kept = configured_path(config.text) if config is not None else None
-    if kept:
-        found += [kept] + kept_logs(kept, places.find)
+    found = named_paths(message) + kept_logs(places)
     for pattern in PATTERNS:
         if container_id is None:
             found += sorted(places.find(pattern))
@@ -147,8 +172,16 @@ def collect(
     """The logs written within window seconds of a moment (those that the message names: at any time), the nearest
     first."""
     named = set(named_paths(message))
-    read = [log for log in (places.read(path) for path in candidates(places, message, container_id)) if log is not None]
-    near = [log for log in read if log.text.strip() and (log.path in named or abs(log.written - at) <= window)]
+
+    def wanted(path: str) -> bool:
+        if path in named:
+            return True
+        written = places.written(path)
+        return written is not None and abs(written - at) <= window
+
+    # There may be thousands of old ones, and reading is what costs.
+    paths = [path for path in candidates(places, message, container_id) if wanted(path)]
+    near = [log for log in (places.read(path) for path in paths) if log is not None and log.text.strip()]
     if container_id is not None:
         near = [log for log in near if log.path in named or not of_another(log, container_id)]
     near.sort(key=lambda log: (log.path not in named, abs(log.written - at)))
@@ -182,10 +215,14 @@ def add_to(exc: CheckpointError, container_id: t.Optional[str], since: float, pl
     ]
     if not found:
         return
-    log = found[0]
+    exc.details["criu_log"] = {"path": found[0]["path"], "errors": found[0]["errors"]}
+    explain(exc, found[0])
+
+
+def explain(exc: CheckpointError, log: t.Mapping[str, t.Any]) -> None:
+    """Put what CRIU's log says (C(path), C(diagnosis)) before what a failure's message itself says."""
     known = exc.details.get("diagnosis")
     exc.details["diagnosis"] = merged(log["diagnosis"], known if known is not None else diagnose(exc.msg))
-    exc.details["criu_log"] = {"path": log["path"], "errors": log["errors"]}
     first = log["diagnosis"][0]
     exc.msg += "\nCRIU's log (%s) says: %s. Remedy: %s." % (
         log["path"],

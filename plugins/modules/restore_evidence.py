@@ -239,9 +239,10 @@ handler:
   sample: []
 criu_log:
   description:
-    - What CRIU's log of its last restore on this node says, V(null) if the proof is complete or no log is kept. The
-      runtimes delete
-      theirs when a restore failed; C(log-file) in C(/etc/criu/runc.conf) (role criu, C(criu_log_file)) keeps one.
+    - What CRIU's log of the last restore on this node that failed says, with O(pod_uid) the last one of that Pod. V(null) if the
+      proof is complete or no such log is kept.
+    - The runtimes delete theirs when a restore failed; C(log-file) in C(/etc/criu/runc.conf) keeps it (role
+      P(container_checkpoint.kubernetes.criu#role), C(criu_log_dir) one for each operation, C(criu_log_file) the last one).
     - So after a restore that failed, and whose Pod may be gone, ask with O(require=false).
   returned: always, once the runtime has answered
   type: dict
@@ -250,12 +251,19 @@ criu_log:
       description: The log on this node.
       type: str
       returned: always
-      sample: /var/log/criu.log
+      sample: /var/log/criu/20261121T130502.104263522Z.log
     age_seconds:
-      description: How long ago it was last written. It may be of another container.
+      description: How long ago it was last written. Without O(pod_uid) it may be of another container.
       type: int
       returned: always
       sample: 3
+    errors:
+      description: Its error lines.
+      type: list
+      elements: str
+      returned: always
+      sample:
+        - "(00.067033)      1: Error (criu/sk-inet.c:1059): inet: Can't bind inet socket (id 14): Cannot assign requested address"
     diagnosis:
       description: What its messages mean, as P(container_checkpoint.kubernetes.diagnosis#filter) says it.
       type: list
@@ -270,7 +278,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_evidence as evidence
-from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _restore_log, _stage
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _diagnosis_logs, _restore_log, _stage
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._command import CommandRunner
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._cri import Container, Cri
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import (
@@ -342,9 +350,12 @@ def collect(
             "container %(container)s: %(text)s" % reason if reason["container"] else reason["text"]
             for reason in reasons
         ]
-        raise RestoreError(
+        exc = RestoreError(
             "it is not proven that pod %s/%s was restored: %s" % (namespace, pod, "; ".join(texts)), **result
         )
+        if result["criu_log"] and result["criu_log"]["diagnosis"]:
+            _diagnosis_logs.explain(exc, result["criu_log"])
+        raise exc
     return result
 
 
@@ -386,7 +397,7 @@ def main() -> None:
             cri,
             module.params,
             lambda pid: os.path.exists("/proc/%d" % pid),
-            _restore_log.look,
+            lambda: _restore_log.look(module.params["pod_uid"]),
             lambda: staged_on(module.params["staging_dir"]),
         )
     except CheckpointError as exc:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import pytest
@@ -29,7 +30,22 @@ def places(found, config=""):
         head, _star, tail = pattern.partition("*")
         return [path for path in found if path.startswith(head) and path.endswith(tail.rpartition("*")[2])]
 
-    return logs.Places(read.get, find, "/conf")
+    return logs.Places(read.get, find, "/conf", lambda path: read[path].written if path in read else None)
+
+
+@pytest.mark.parametrize(
+    "config, expected",
+    [
+        ("", None),
+        ("tcp-close\nlog-file /var/log/criu.log\n", "/var/log/criu.log"),
+        ("log-file /a # why\nlog-file '/b'\n", "/b"),
+        ("# log-file /a\n", None),
+        ("log-file restore.log\n", None),
+        ("log-file\n", None),
+    ],
+)
+def test_configured_path(config, expected):
+    assert logs.configured_path(config) == expected
 
 
 def test_the_log_that_a_message_names_is_read_whenever_it_was_written():
@@ -73,6 +89,18 @@ def test_each_operation_has_its_log_and_those_of_others_are_left_out():
     assert len(logs.collect(here, 52.0, 10, 52.0, container_id="-")) == 3
     one_for_all = places({other: ("", 1.0)}, "log-file /var/log/criu/other.log")
     assert logs.candidates(one_for_all) == ["/var/log/criu/other.log"]
+
+
+def test_of_thousands_of_old_logs_only_those_around_the_time_are_read():
+    old = {"/var/log/criu/2026%04dZ.log" % number: (FAILED % TCP, 100.0 + number) for number in range(2000)}
+    here, read = places(old, "log-file /var/log/criu/current.log"), []
+
+    def counted(path):
+        read.append(path)
+        return here.read(path)
+
+    found = logs.collect(dataclasses.replace(here, read=counted), at=1500.0, window=2, now=9000.0)
+    assert len(found) == 5 and len(read) == 6
 
 
 def test_a_run_that_worked_is_no_finding():

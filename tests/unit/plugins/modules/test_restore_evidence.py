@@ -11,6 +11,7 @@ import os
 
 import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _cri
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._errors import InputError, RestoreError
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._restore_evidence import same_time
 from ansible_collections.container_checkpoint.kubernetes.plugins.modules.restore_evidence import collect
@@ -140,6 +141,15 @@ def test_another_node():
         Node(), "this node runs no container of pod default/py-d: is it the node the pod was restored on?"
     )
     assert details["criu_log"] == LOG
+
+
+def test_what_crius_log_says_is_part_of_the_failure(monkeypatch):
+    said = diagnose("(00.01) Error (criu/sk-inet.c:1059): inet: Can't bind inet socket (id 14): Cannot assign requested address\n")
+    monkeypatch.setitem(LOG, "diagnosis", said)
+    with pytest.raises(RestoreError) as caught:
+        ask(Node(), pod_uid="x")
+    assert "CRIU's log (%s) says: " % LOG["path"] in caught.value.msg and "Remedy: " in caught.value.msg
+    assert [one["id"] for one in caught.value.details["diagnosis"]] == ["bind-address"]
 
 
 def test_after_a_failed_restore_the_log_is_there_though_the_pod_is_gone():
