@@ -10,6 +10,7 @@ import fcntl
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -395,3 +396,28 @@ def test_failure_of_a_program_quotes_its_last_words():
         shell.run(["sh", "-c", "echo it broke >&2; exit 3"])
     with pytest.raises(LabError, match="not installed"):
         shell.run(["no-such-program-here"])
+
+
+# command line
+
+STATUS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from lablib import cli
+cli.host.require = cli._existing = lambda *_args, **_kwargs: None
+cli.lab.status = lambda _lab: {"up": True, "nodes": ["node"] * int(sys.argv[2])}
+sys.exit(cli.main(["status"]))
+"""
+
+
+@pytest.mark.parametrize("argv", [["-c", STATUS, HERE, "1"], ["-c", STATUS, HERE, "100000"], [os.path.join(HERE, "lablib", "__main__.py"), "--help"]])
+def test_the_command_ends_quietly_when_nobody_reads_on(argv):
+    read, write = os.pipe()
+    os.close(read)
+    # Unbuffered, argparse itself swallows the error.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    try:
+        done = subprocess.run([sys.executable, "-B", *argv], stdout=write, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")

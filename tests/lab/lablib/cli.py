@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
 import typing as t
 
@@ -44,6 +46,19 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+@contextlib.contextmanager
+def _printing() -> t.Iterator[None]:
+    """Flush what is printed; when nobody reads it any more, end as other tools do: quietly, by SIGPIPE."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+
+
 def _existing(name: str) -> state.Lab:
     found = state.load(name)
     if not found:
@@ -58,7 +73,8 @@ def execute(options: argparse.Namespace) -> int:
     machine = host.require(install_missing=getattr(options, "install_missing", False))
     if options.command == "up":
         up = lab.up(machine, options.name, options.nodes, options.suite, not options.no_cluster, say)
-        print(f"{up.state}/inventory.yml")
+        with _printing():
+            print(f"{up.state}/inventory.yml")
     elif options.command == "down":
         if not lab.down(machine, options.name, say):
             say(f"there is no lab {options.name!r}")
@@ -66,7 +82,8 @@ def execute(options: argparse.Namespace) -> int:
         lab.clean(machine, [options.name] if options.only else [], options.cache, say)
     elif options.command == "status":
         seen = lab.status(_existing(options.name))
-        print(json.dumps(seen, indent=2))
+        with _printing():
+            print(json.dumps(seen, indent=2))
         return 0 if seen["up"] else 3
     elif options.command == "ssh":
         one = _existing(options.name)
@@ -81,7 +98,9 @@ def execute(options: argparse.Namespace) -> int:
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Entry point."""
     try:
-        return execute(parser().parse_args(arguments))
+        with _printing():
+            options = parser().parse_args(arguments)
+        return execute(options)
     except LabError as exc:
         print(f"lab: {exc}", file=sys.stderr)
         return 1
