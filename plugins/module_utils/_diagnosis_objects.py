@@ -105,12 +105,20 @@ ROWS = (
     ),
     # -- files -------------------------------------------------------------------------------------------------------
     Row(
+        "secret-memory",
+        DUMP,
+        ("Unknown shit … (/secretmem",),
+        "the program has secret memory (memfd_secret), which nobody but itself can read",
+        "switch off in the program what needs it",
+        "proc_parse.c; workload secretmem",
+    ),
+    Row(
         "unknown-mapping",
         DUMP,
         ("Unknown shit",),
-        "the program has memory of a kind that CRIU does not know (secret memory, a device)",
+        "the program has memory of a kind that CRIU does not know, as that of a device",
         "switch off in the program what needs it",
-        "proc_parse.c; workload secretmem",
+        "proc_parse.c",
     ),
     Row(
         "link-remap",
@@ -226,9 +234,11 @@ ROWS = (
         "dump-timeout",
         DUMP,
         ("Timeout reached. Try to interrupt",),
-        "CRIU's own time-out passed",
-        "'timeout 60' in /etc/criu/runc.conf (role criu, criu_timeout_seconds), and see that the disk is fast enough",
-        "cr-dump.c",
+        "CRIU's time-out passed before all processes stood still: one of them is stopped (SIGSTOP; with cgroup version 1 CRIU waits for it), "
+        "or waits for a disk or NFS",
+        "let the stopped process go on (kill -CONT) or end it; repair the storage; where it is only slow, 'timeout 60' in /etc/criu/runc.conf "
+        "(role criu, criu_timeout_seconds)",
+        "seize.c, cr-dump.c; workload stopped-child",
         transient=True,
     ),
     Row(

@@ -44,11 +44,12 @@ class Running:
 
 @dataclasses.dataclass
 class Happened:
-    """What a checkpoint or restore did. log: of CRIU, where it failed."""
+    """What a checkpoint or restore did. log: of CRIU, where it failed. container: the one that could not be restored."""
 
     ok: bool
     error: str = ""
     log: str = ""
+    container: str = ""
 
 
 class Bench:
@@ -308,12 +309,12 @@ class Bench:
         try:
             self.node.run("rm -f %s; python3 %s/checkpoint_image.py %s %s" % (LOG, HOME, archive, image))
             self._known_image(image)
-            pod = self._pod(running.workload, "-restored")
+            pod, container = self._pod(running.workload, "-restored"), ""
             try:
                 container = self._create(running.workload, pod, image, running.workload.features)
                 self.node.cri.call("StartContainer", container_id=container)
             except Exception as exc:
-                return Happened(False, str(exc), self._criu_log())
+                return Happened(False, str(exc), self._criu_log(), container)
             return self._goes_on(running, pod, container)
         finally:
             if pod is not None:

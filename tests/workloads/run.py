@@ -21,6 +21,7 @@ import typing as t
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import golden  # noqa: E402
 import score  # noqa: E402
 from catalog import BY_HAND, SHORT, Workload, at_random  # noqa: E402
 from lab_node import Bench, Running  # noqa: E402
@@ -130,7 +131,7 @@ def main(argv: t.Sequence[str]) -> int:
         about = {"seed": given.seed, "random": given.random, "hand": given.hand, "date": time.strftime("%Y-%m-%d")}
         answer = dict(about, versions=versions, outcomes=[outcome.as_dict() for outcome in outcomes])
         given.report.write_text(json.dumps(answer, indent=1))
-    problems = score.problems(outcomes)
+    problems = score.problems(outcomes, golden.causes())
     for problem in problems:
         print("problem: " + problem)
     return 1 if problems else 0

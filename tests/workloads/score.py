@@ -60,6 +60,18 @@ class Outcome:
         """Whether the finding that the workload is there to make was made."""
         return not self.expect or any(reason["id"] == self.expect for reason in self.predicted["reasons"])
 
+    @property
+    def failed(self) -> bool:
+        """Whether CRIU refused it, counted or not."""
+        return self.checkpoint is False or self.restore is False
+
+    def true_causes(self, causes: t.Mapping[str, str]) -> t.Set[str]:
+        """What its failure may be diagnosed as: its own golden log's cause, or those of what it is combined of."""
+        if self.name in causes:
+            return {causes[self.name]}
+        names = (feature.replace("_", "-") + suffix for feature in self.features for suffix in ("", "-bare", "-remap"))
+        return {causes[name] for name in names if name in causes}
+
     def as_dict(self) -> t.Dict[str, t.Any]:
         """For the report."""
         return {
@@ -84,8 +96,8 @@ def table(outcomes: t.Sequence[Outcome]) -> t.Dict[str, t.Dict[str, int]]:
     return counts
 
 
-def problems(outcomes: t.Sequence[Outcome]) -> t.List[str]:
-    """Why the run does not count as passed; empty when it does."""
+def problems(outcomes: t.Sequence[Outcome], causes: t.Optional[t.Mapping[str, str]] = None) -> t.List[str]:
+    """Why the run does not count as passed; empty when it does. causes: of the golden logs; each failure is compared with them."""
     found = []
     counts = table(outcomes)
     right = counts["yes"][WORKED] + counts["no"][FAILED]
@@ -96,6 +108,10 @@ def problems(outcomes: t.Sequence[Outcome]) -> t.List[str]:
             found.append("%s was said to work and failed: %s" % (outcome.name, outcome.error[:300]))
         if not outcome.found:
             found.append("%s: %s was not found" % (outcome.name, outcome.expect))
+        if causes is not None and outcome.failed and outcome.diagnosed[:1] not in {(one,) for one in outcome.true_causes(causes)}:
+            known = ", ".join(sorted(outcome.true_causes(causes))) or "nothing that a golden log is kept of"
+            said = (outcome.diagnosed or ("nothing",))[0]
+            found.append("%s failed because of %s, and was diagnosed as %s" % (outcome.name, known, said))
     if decided and right < RIGHT_AT_LEAST * decided:
         found.append(
             "%d of %d decided predictions are right, less than %.0f %%" % (right, decided, 100 * RIGHT_AT_LEAST)

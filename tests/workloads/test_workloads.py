@@ -18,11 +18,12 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import golden  # noqa: E402
 import lab_node  # noqa: E402
 import publish  # noqa: E402
 import run  # noqa: E402
 import score  # noqa: E402
-from catalog import BY_HAND, HARMFUL, HARMLESS, SHORT, at_random  # noqa: E402
+from catalog import BY_HAND, COMBINABLE, HARMFUL, HARMLESS, SHORT, at_random  # noqa: E402
 from cri_node import wait  # noqa: E402
 
 
@@ -44,6 +45,26 @@ def test_a_yes_that_fails_is_never_good_enough():
     assert score.problems(good) == []
     assert any("was said to work" in problem for problem in score.problems(good + [outcome("yes", False)]))
     assert any("less than 95" in problem for problem in score.problems(good + [outcome("no", True)] * 10))
+
+
+def test_a_failure_that_is_explained_wrongly_is_never_good_enough():
+    def outcome(name, features, *diagnosed):
+        entry = {"verdict": "no", "reasons": [{"id": "x", "severity": "error"}], "verdicts": {"checkpoint": "no", "restore": "no"}}
+        return score.Outcome(name, features, "role", "", entry, checkpoint=False, diagnosed=diagnosed)
+
+    known = {"mptcp": "mptcp", "flock-bare": "file-locks"}
+    fine = [outcome("mptcp", ("mptcp",), "mptcp", "x"), outcome("random-1", ("plain", "flock", "mptcp"), "file-locks")]
+    assert score.problems(fine, known) == []
+    for wrong in (outcome("mptcp", ("mptcp",), "file-locks"), outcome("mptcp", ("mptcp",)), outcome("new", ("new",), "mptcp")):
+        assert len(score.problems([wrong], known)) == 1
+
+
+def test_golden_logs_are_the_lines_that_say_why():
+    log = "(00.1) Version: 4\n(00.1) Running on node\n(00.2) Dumping processes (pid: 1)\n(00.3) Error (criu/x.c:1): no\n(00.3) Warn  (criu/y.c:2): hm\n"
+    assert golden.shortened(log).splitlines() == [line for line in log.splitlines() if "node" not in line]
+    # Of a workload, or of what only random ones combine: a feature where CRIU is configured so.
+    names = {workload.name for workload in BY_HAND} | {one.replace("_", "-") + suffix for one in COMBINABLE for suffix in ("-bare", "-remap")}
+    assert set(golden.causes()) <= names, "golden logs of workloads that are no more"
 
 
 def test_the_guide_says_what_was_counted():
@@ -85,9 +106,13 @@ NODE = os.environ.get("WORKLOADS_NODE", "node1")
 needs_lab = pytest.mark.skipif("WORKLOADS_LAB" not in os.environ, reason="needs a lab: WORKLOADS_LAB=NAME")
 
 
+def of_kind(name):
+    return next(workload for workload in BY_HAND if workload.name == name)
+
+
 def failed_mptcp(bench, tmp_path, named=lambda: True):
     """What the playbook finds of a checkpoint that has just failed. named: whether its log has its name."""
-    one = bench.start(next(workload for workload in BY_HAND if workload.name == "mptcp"))
+    one = bench.start(of_kind("mptcp"))
     try:
         bench.ready(one)
         happened, _archive = bench.checkpoint(one)
@@ -98,10 +123,26 @@ def failed_mptcp(bench, tmp_path, named=lambda: True):
         bench.remove(one)
 
 
-def explained(result):
-    assert result["findings"][0]["id"] == "mptcp", result
-    assert "GODEBUG" in result["answer"] and "GODEBUG" in result["output"]
-    return [log["path"] for log in result["logs"] if log["stage"] == "dump" and not log["succeeded"]]
+def failed_restore(bench, tmp_path, named):
+    """What the playbook finds of a restore that has just failed, whose log the runtime has deleted."""
+    one = bench.start(of_kind("tcp-listen-pod"))
+    try:
+        bench.ready(one)
+        happened, archive = bench.checkpoint(one)
+        assert happened.ok, happened.error
+        wait(named, 60, "the checkpoint's log to have its name")
+        happened = bench.restore(one, archive)
+        assert not happened.ok and "criu failed: type RESTORE" in happened.error, happened.error
+        wait(named, 60, "the restore's log to have its name")
+        return bench.diagnose(tmp_path / "report.json", diagnose_window=30, diagnose_container_id=happened.container)
+    finally:
+        bench.remove(one)
+
+
+def explained(result, cause="mptcp", remedy="GODEBUG", stage="dump"):
+    assert result["findings"][0]["id"] == cause, result
+    assert remedy in result["answer"] and remedy in result["output"]
+    return [log["path"] for log in result["logs"] if log["stage"] == stage and not log["succeeded"]]
 
 
 @needs_lab
@@ -126,8 +167,9 @@ def test_the_role_keeps_a_log_of_each_operation_and_the_playbook_finds_the_one(t
         bench.configure("role", log=logs + "/current.log")
         named = "test ! -e %s/current.log && echo yes || true" % logs
         found = [explained(failed_mptcp(bench, tmp_path, lambda: bench.node.run(named).strip())) for _number in range(2)]
+        found.append(explained(failed_restore(bench, tmp_path, named), "bind-address", "0.0.0.0", "restore"))
         # Each is named after its moment, and is of this container.
-        assert [len(paths) for paths in found] == [1, 1] and found[0] != found[1], found
+        assert [len(paths) for paths in found] == [1, 1, 1] and len({path for paths in found for path in paths}) == 3, found
         assert all(path.startswith(logs + "/2") for paths in found for path in paths)
         bench.play(str(playbook), criu_log_dir="")
         assert bench.node.run("ls /etc/systemd/system | grep -c criu-logs || true").strip() == "0"

@@ -3,61 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Logs of real failures, one from each workload that CRIU 4.2.1 could not save or restore: each is diagnosed to its true cause.
 
-The logs are in fixtures/criu, C(WORKLOAD.STAGE.log), made by tests/workloads/run.py on the lab (containerd 2.1.9, runc 1.3.6, kernel 6.18). Only
-lines with errors and warnings are kept, so they hold neither memory nor environment.
+The logs are in fixtures/criu, C(WORKLOAD.STAGE.log), made by tests/workloads/run.py on the lab (containerd 2.1.9, runc 1.3.6, kernel 6.18) and
+kept by golden.py there: only lines with errors and warnings, so they hold neither memory nor environment.
 """
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils._diagnosis import diagnose
 
 FIXTURES = os.path.join(os.path.dirname(__file__), "..", "..", "fixtures", "criu")
-# Workload to the cause that is known, because the workload was made to have it.
-CAUSES = {
-    "bpf-map": "device-file",
-    "deleted-120m": "ghost-file",
-    "deleted-linked": "link-remap",
-    "deleted-linked-remap": "link-remap-lost",
-    "deleted-mapping-bare": "ghost-file",
-    "deleted-of-image": "link-remap",
-    "device-fuse": "device-file",
-    "drop-root": "rlimit-denied",
-    "empty-dir-file": "file-missing",
-    "fanotify": "watch-unresolved",
-    "flock-bare": "file-locks",
-    "host-pid": "pid-taken",
-    "inotify-image": "watch-unresolved",
-    "inotify-volume": "watch-unresolved",
-    "io-uring": "io-uring",
-    "mptcp": "mptcp",
-    "nested-net": "nested-namespace",
-    "nested-user": "nested-namespace",
-    "nested-uts": "nested-namespace",
-    "netlink-unread": "netlink-unread",
-    "ofd-lock-bare": "file-locks",
-    "posix-lock-bare": "file-locks",
-    "secretmem": "unknown-mapping",
-    "shm-file": "file-missing",
-    "sysv-of-host": "sysv-shm-of-host",
-    "tcp-close-wait-bare": "tcp-established",
-    "tcp-in-flight-bare": "tcp-in-flight",
-    "tcp-listen-pod": "bind-address",
-    "tcp-outside-bare": "tcp-established",
-    "traced": "traced",
-    "traced-from-outside": "traced",
-    "udp-connected": "bind-address",
-    "udp-pod": "bind-address",
-    "unix-neighbour": "unix-external",
-    "unix-neighbour-dgram": "unix-external",
-    "unix-neighbour-dgram-remap": "unix-external-gone",
-    "unix-outside": "unix-external",
-    "userfaultfd": "device-file",
-    "vsock": "socket-family",
-    "zombie-threads": "zombie-threads",
-}
+# Workload to the cause that is known, because the workload was made to have it. tests/workloads/run.py holds every run to it.
+with open(os.path.join(FIXTURES, "causes.json"), encoding="utf-8") as known:
+    CAUSES = json.load(known)
 LOGS = sorted(name for name in os.listdir(FIXTURES) if name.endswith(".log"))
 
 
