@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a message of the kubelet, a runtime or CRIU to cause and remedy.
 
-PRIVATE to the collection. Pure. The table is in C(_diagnosis_engine), C(_diagnosis_objects), C(_diagnosis_api) and C(_diagnosis_criu). Rows that name a root come
-before those that often only accompany one, and those before wrappers; among equals the earlier line comes first, since
+PRIVATE to the collection. Pure. The table is in C(_diagnosis_engine), C(_diagnosis_api), C(_diagnosis_objects) and
+C(_diagnosis_criu). Rows that name a root come before those that often only accompany one, and those before wrappers; among equals the earlier line comes first, since
 CRIU's later errors are mostly consequences. A line that is known to be harmless is no finding at all.
 """
 

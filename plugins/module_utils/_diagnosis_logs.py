@@ -44,6 +44,8 @@ CRIU_CONFIG = "/etc/criu/runc.conf"
 CURRENT = "current.log"
 UNITS = ("containerd", "crio", "kubelet")
 _CONTAINER = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+# As in kubepods/podUID, and with systemd's names kubepods-podUID.slice, where it has underscores.
+_POD = re.compile(r"[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 _NAMED = re.compile(r"(?:path=|log file:|log-file|see)\s*[\"']?(/[^\s\"':,;)]+\.log)")
 _TAIL_BYTES = 4 * 1024 * 1024
 _SHOWN_ERRORS = 12
@@ -152,6 +154,13 @@ def of_another(log: Text, container_id: str) -> bool:
     return bool(ids) and not any(one.startswith(container_id) or container_id == "-" for one in ids)
 
 
+def of_pods(log: Text, pod_uids: t.Collection[str]) -> bool:
+    """Whether a log may be of one of these Pods (any, where none is given): it names one, or no Pod at all because CRIU
+    ended too early."""
+    named = {uid.replace("_", "-") for uid in _POD.findall(log.text)}
+    return not pod_uids or not named or not named.isdisjoint(pod_uids)
+
+
 def described(log: Text, now: float) -> t.Dict[str, t.Any]:
     """One log of the answer."""
     stage = stage_of(log)
@@ -167,10 +176,16 @@ def described(log: Text, now: float) -> t.Dict[str, t.Any]:
 
 
 def collect(
-    places: Places, at: float, window: float, now: float, message: str = "", container_id: t.Optional[str] = None
+    places: Places,
+    at: float,
+    window: float,
+    now: float,
+    message: str = "",
+    container_id: t.Optional[str] = None,
+    pod_uids: t.Collection[str] = (),
 ) -> t.List[t.Dict[str, t.Any]]:
-    """The logs written within window seconds of a moment (those that the message names: at any time), the nearest
-    first."""
+    """The logs written within window seconds of a moment (those that the message names: at any time), the nearest first;
+    only of one container or of some Pods, where they are given."""
     named = set(named_paths(message))
 
     def wanted(path: str) -> bool:
@@ -184,6 +199,7 @@ def collect(
     near = [log for log in (places.read(path) for path in paths) if log is not None and log.text.strip()]
     if container_id is not None:
         near = [log for log in near if log.path in named or not of_another(log, container_id)]
+    near = [log for log in near if log.path in named or of_pods(log, pod_uids)]
     near.sort(key=lambda log: (log.path not in named, abs(log.written - at)))
     return [described(log, now) for log in near]
 

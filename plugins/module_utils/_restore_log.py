@@ -10,7 +10,6 @@ have the Pod's UID in their names.
 
 from __future__ import annotations
 
-import re
 import time
 import typing as t
 
@@ -18,14 +17,6 @@ from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils im
 
 # More of them were not written for one Pod that shall start now.
 _LOOKED_AT = 200
-# As in kubepods/podUID, and with systemd's names kubepods-podUID.slice, where it has underscores.
-_POD = re.compile(r"[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
-
-
-def of_pod(log: logs.Text, pod_uid: t.Optional[str]) -> bool:
-    """Whether a log may be of this Pod: it names it, or no Pod at all because CRIU ended too early."""
-    named = {uid.replace("_", "-") for uid in _POD.findall(log.text)}
-    return pod_uid is None or not named or pod_uid in named
 
 
 def look(
@@ -38,6 +29,6 @@ def look(
         if log is None or not log.text.strip():
             continue
         entry = logs.described(log, now())
-        if entry["stage"] == "restore" and not entry["succeeded"] and of_pod(log, pod_uid):
+        if entry["stage"] == "restore" and not entry["succeeded"] and logs.of_pods(log, [pod_uid] if pod_uid else []):
             return {name: entry[name] for name in ("path", "age_seconds", "errors", "diagnosis")}
     return None

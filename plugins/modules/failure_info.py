@@ -35,6 +35,12 @@ options:
     description:
       - Only logs of this container.
     type: str
+  pod_uids:
+    description:
+      - Only logs of these Pods (C(metadata.uid); CRIU's logs have it in the names of cgroups), and such as name no Pod.
+    type: list
+    elements: str
+    default: []
   log_file:
     description:
       - Explain this file, and nothing else.
@@ -58,7 +64,8 @@ options:
 notes:
   - Run it as root.
   - The runtimes delete the log of a failed restore. The role P(container_checkpoint.kubernetes.criu#role) keeps the logs,
-    with C(criu_log_dir) one for each operation. A kept log that names containers, and not O(container_id), is left out.
+    with C(criu_log_dir) one for each operation. A kept log that names containers, and not O(container_id), or Pods, and none of
+    O(pod_uids), is left out.
 seealso:
   - plugin: container_checkpoint.kubernetes.diagnosis
     plugin_type: filter
@@ -193,7 +200,7 @@ def explain(params: t.Mapping[str, t.Any], runner: CommandRunner, now: float) ->
     if params["window"] < 1 or params["journal_lines"] < 1:
         raise InputError("window and journal_lines must be at least 1")
     at, text = logs.moment(params["time"], now), params["text"] or ""
-    entries = logs.collect(logs.Places(), at, params["window"], now, text, params["container_id"])
+    entries = logs.collect(logs.Places(), at, params["window"], now, text, params["container_id"], params["pod_uids"])
     journal: t.List[t.Dict[str, t.Any]] = []
     journalctl = runner.find("journalctl") if params["journal"] else None
     if journalctl:
@@ -212,6 +219,7 @@ def main() -> None:
             "time": {"type": "str"},
             "window": {"type": "int", "default": 300},
             "container_id": {"type": "str"},
+            "pod_uids": {"type": "list", "elements": "str", "default": []},
             "log_file": {"type": "path"},
             "text": {"type": "str"},
             "journal": {"type": "bool", "default": True},

@@ -91,6 +91,22 @@ def test_each_operation_has_its_log_and_those_of_others_are_left_out():
     assert logs.candidates(one_for_all) == ["/var/log/criu/other.log"]
 
 
+def test_logs_of_other_pods_are_left_out():
+    mine, other = "d124ac9d-d3fa-4e2f-b2c3-2e45addafd92", "a3b41d60-0fc0-4946-9ef3-666122c6ab25"
+    here = places(
+        {
+            "/var/log/criu/20263Z.log": ("x kubepods-pod%s.slice\n" % other.replace("-", "_") + FAILED % FROZEN, 52.0),
+            "/var/log/criu/20262Z.log": ("x /kubepods/pod%s/%s\n" % (mine, ID) + FAILED % TCP, 51.0),
+            "/var/log/criu/20261Z.log": (FAILED % FROZEN, 50.0),
+        },
+        "log-file /var/log/criu/current.log",
+    )
+    found = logs.collect(here, 52.0, 10, 52.0, pod_uids=[mine])
+    assert [entry["path"] for entry in found] == ["/var/log/criu/20262Z.log", "/var/log/criu/20261Z.log"]
+    named = logs.collect(here, 52.0, 10, 52.0, "see /var/log/criu/20263Z.log", pod_uids=[mine])
+    assert named[0]["path"] == "/var/log/criu/20263Z.log" and len(named) == 3
+
+
 def test_of_thousands_of_old_logs_only_those_around_the_time_are_read():
     old = {"/var/log/criu/2026%04dZ.log" % number: (FAILED % TCP, 100.0 + number) for number in range(2000)}
     here, read = places(old, "log-file /var/log/criu/current.log"), []

@@ -36,6 +36,7 @@ def ask(runner=None, **given):
         "time": None,
         "window": 300,
         "container_id": None,
+        "pod_uids": [],
         "log_file": None,
         "text": None,
         "journal": True,
