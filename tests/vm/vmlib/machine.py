@@ -21,7 +21,7 @@ import typing as t
 from lablib import shell
 from lablib.errors import LabError
 
-BOOT_SECONDS = 420  # emulated, on a machine that has other things to do
+BOOT_SECONDS = 1200  # emulated, on a machine that has other things to do
 
 
 def program() -> str:
