@@ -25,6 +25,7 @@ STATE = pathlib.Path("/run/container-checkpoint-lab")
 IMAGE = "base.lab:5001/counter:1"
 HANDLER = "container-checkpoint"
 SLOW = os.environ.get("HANDLER_SLOW") == "1"
+SECONDS = 120  # for what takes a moment on a real processor, and longer on an emulated one (tests/vm)
 CONF = "/usr/local/libexec/container-checkpoint/handler.conf"
 STAGING = "/var/lib/container-checkpoint/restore"
 
@@ -76,7 +77,7 @@ class Node:
              "-L", "%s:/run/containerd/containerd.sock" % socket, "root@" + self.address],
             stdin=subprocess.DEVNULL,
         )
-        wait(lambda: os.path.exists(socket), 30, "the forwarded CRI socket")
+        wait(lambda: os.path.exists(socket), SECONDS, "the forwarded CRI socket")
         self.cri = Cri(socket)
 
     def reconnect(self) -> None:
@@ -200,7 +201,7 @@ class Node:
 
     def exec(self, container: str, *command: str) -> str:
         """Run a command in a container; return what it printed."""
-        answer = self.cri.call("ExecSync", container_id=container, cmd=list(command), timeout=20)
+        answer = self.cri.call("ExecSync", container_id=container, cmd=list(command), timeout=SECONDS)
         assert answer.exit_code == 0, answer.stderr
         return answer.stdout.decode()
 
@@ -260,12 +261,14 @@ def wait(condition: t.Callable[[], t.Any], seconds: float, what: str) -> t.Any:
     """Wait until a condition holds; return what it returned."""
     deadline = time.monotonic() + seconds
     while True:
+        begin = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise AssertionError("waited %g s for %s" % (seconds, what))
-        time.sleep(0.05)
+        time.sleep(max(0.05, now - begin))  # a slow node is asked less often, or it would do nothing else
 
 
 def copy(source: Node, target: Node, path: str) -> None:

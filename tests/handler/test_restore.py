@@ -9,7 +9,7 @@ import json
 import time
 
 import pytest
-from cri_node import HANDLER, IMAGE, STAGING, Node, wait
+from cri_node import HANDLER, IMAGE, SECONDS, STAGING, Node, wait
 from staging import THERE, stage
 
 FILES = """
@@ -50,7 +50,7 @@ def source(node: Node, **container: object) -> tuple:
     """A running counter that has counted a while, checkpointed: its pod, and the archive."""
     pod = node.pod("web")
     identity = node.container(pod, **container)
-    wait(lambda: len(node.log(pod)) > 10, 20, "the workload's log")
+    wait(lambda: len(node.log(pod)) > 10, SECONDS, "the workload's log")
     return pod, node.checkpoint(identity)
 
 
@@ -62,7 +62,7 @@ def test_the_counter_goes_on(node: Node) -> None:
     assert node.run("find %s -perm /077" % STAGING).strip() == "", "something staged is readable by others"
     assert node.run("find %s/staged -name 'pages-*' | wc -l" % STAGING).strip() != "0"
     identity = node.container(target)
-    new = wait(lambda: node.counts(target)[5:] and node.counts(target), 20, "the restored counter's log")
+    new = wait(lambda: node.counts(target)[5:] and node.counts(target), SECONDS, "the restored counter's log")
     old = node.counts(pod)
     assert new[0][0] == old[0][0], "another process"
     assert old[0][1] < new[0][1] <= old[-1][1] + 1
@@ -76,7 +76,7 @@ def test_the_counter_goes_on(node: Node) -> None:
     assert node.run("find %s -name 'pages-*'" % STAGING).strip() == ""
     assert "restored default/web-restored/c" in node.run("journalctl -t container-checkpoint-runc --no-pager")
     node.remove_pod(target)
-    wait(lambda: node.leftovers(identity) == "", 30, "the node to be free of the container: " + node.leftovers(identity))
+    wait(lambda: node.leftovers(identity) == "", SECONDS, "the node to be free of the container: " + node.leftovers(identity))
 
 
 def test_nothing_runs_before_start(traced: Node) -> None:
@@ -84,7 +84,7 @@ def test_nothing_runs_before_start(traced: Node) -> None:
     node = traced
     pod = node.pod("web")
     identity = node.container(pod, command=["python3", "-c", SPIN])
-    wait(lambda: "spinning" in node.log(pod), 20, "the workload")
+    wait(lambda: "spinning" in node.log(pod), SECONDS, "the workload")
     time.sleep(0.3)
     archive = node.checkpoint(identity)
     target = node.pod("web-restored", handler=HANDLER)
@@ -104,11 +104,11 @@ def test_a_crash_starts_it_afresh(node: Node) -> None:
     target = node.pod("web-restored", handler=HANDLER)
     stage(node, archive, target, pod)
     identity = node.container(target)
-    wait(lambda: node.counts(target), 20, "the restored counter's log")
+    wait(lambda: node.counts(target), SECONDS, "the restored counter's log")
     node.run("kill -9 %d" % node.pid(identity))
-    wait(lambda: node.cri.status(identity).state == 2, 30, "the container to be seen as exited")
+    wait(lambda: node.cri.status(identity).state == 2, SECONDS, "the container to be seen as exited")
     node.container(target, attempt=1)
-    fresh = wait(lambda: node.counts(target, attempt=1), 20, "the fresh counter's log")
+    fresh = wait(lambda: node.counts(target, attempt=1), SECONDS, "the fresh counter's log")
     assert fresh[0][1] == 1
     assert fresh[0][0] != node.counts(target)[0][0]
 
@@ -119,9 +119,9 @@ def test_limits_are_in_force(node: Node) -> None:
     target = node.pod("web-restored", handler=HANDLER)
     stage(node, archive, target, pod)
     identity = node.container(target, resources={"memory_limit_in_bytes": 48 << 20})
-    wait(lambda: node.counts(target), 20, "the restored counter's log")
+    wait(lambda: node.counts(target), SECONDS, "the restored counter's log")
     node.inside(identity, "open('/tmp/grow', 'w')")
-    wait(lambda: node.cri.status(identity).state == 2, 30, "the out-of-memory kill")
+    wait(lambda: node.cri.status(identity).state == 2, SECONDS, "the out-of-memory kill")
     assert node.cri.status(identity).reason == "OOMKilled"
 
 
@@ -131,7 +131,7 @@ def test_tty(node: Node) -> None:
     target = node.pod("web-restored", handler=HANDLER)
     stage(node, archive, target, pod)
     identity = node.container(target, tty=True)
-    new = wait(lambda: node.counts(target), 20, "the restored counter's log")
+    new = wait(lambda: node.counts(target), SECONDS, "the restored counter's log")
     assert new[0][0] == node.counts(pod)[0][0]
     assert "pts" in node.run("readlink /proc/%d/fd/0" % node.pid(identity))
 
@@ -140,7 +140,7 @@ def test_two_containers_in_one_pod(node: Node) -> None:
     """Each container of a pod gets its own checkpoint."""
     pod = node.pod("web")
     ids = {name: node.container(pod, name) for name in ("a", "b")}
-    wait(lambda: node.counts(pod, "a")[5:] and node.counts(pod, "b")[5:], 20, "the logs")
+    wait(lambda: node.counts(pod, "a")[5:] and node.counts(pod, "b")[5:], SECONDS, "the logs")
     archives = {name: node.checkpoint(ids[name]) for name in ids}
     target = node.pod("web-restored", handler=HANDLER)
     for name in ids:
@@ -148,7 +148,7 @@ def test_two_containers_in_one_pod(node: Node) -> None:
     for name in ids:
         node.container(target, name)
     for name in ids:
-        new = wait(lambda: node.counts(target, name), 20, "the log of " + name)
+        new = wait(lambda: node.counts(target, name), SECONDS, "the log of " + name)
         assert new[0][0] == node.counts(pod, name)[0][0]
         assert new[0][1] > 1
 
@@ -159,7 +159,7 @@ def test_files_changed_added_and_deleted(node: Node, layout: str) -> None:
     pod = node.pod("web")
     mounts = [{"container_path": "/run/.containerenv", "host_path": "/etc/hostname", "readonly": True}] if layout == "crio" else []
     identity = node.container(pod, command=["python3", "-c", FILES], mounts=mounts)
-    wait(lambda: len(node.log(pod)) > 5, 20, "the workload's log")
+    wait(lambda: len(node.log(pod)) > 5, SECONDS, "the workload's log")
     if layout == "crio":
         node.run("chmod 0555 /proc/%d/root/" % node.pid(identity))
     archive = node.checkpoint(identity)
@@ -169,7 +169,7 @@ def test_files_changed_added_and_deleted(node: Node, layout: str) -> None:
     target = node.pod("web-restored", handler=HANDLER)
     entry = stage(node, archive, target, pod)
     restored = node.container(target)
-    wait(lambda: node.log(target), 20, "the restored log")
+    wait(lambda: node.log(target), SECONDS, "the restored log")
     assert node.inside(restored, "print(open('/data/kept').read())") == "after"
     assert node.inside(
         restored, "import os; s = os.lstat('/data/kept'); print(oct(s.st_mode), os.readlink('/data/link'))"
@@ -187,6 +187,6 @@ def test_a_heap_of_256_mib(node: Node) -> None:
     target = node.pod("web-restored", handler=HANDLER)
     entry = stage(node, archive, target, pod)
     node.container(target, env={"MIB": "256"})
-    wait(lambda: node.counts(target), 20, "the restored log")
+    wait(lambda: node.counts(target), SECONDS, "the restored log")
     assert node.log(target)[0].split()[2] == str(256 << 20)
     assert node.entries()[entry][1]["criu"]["pages_restored"] >= (256 << 20) // 4096
