@@ -95,11 +95,11 @@ def from_runc(container_id: str, out: str) -> None:
         shutil.rmtree(work)
 
 
-def from_crio(runtime: "t.Callable[..., str]", container_id: str, config: str, upper: str, out: str) -> None:
-    """Dump a running container of crio_double.py and wrap it as CRI-O does. runtime: calls the OCI runtime with arguments."""
-    work = tempfile.mkdtemp()
+def from_crio(runtime: "t.Callable[..., str]", container_id: str, config: str, upper: str, out: str, work: str) -> None:
+    """Dump a running container of crio_double.py and wrap it as CRI-O does. runtime: calls the OCI runtime with arguments. work: the
+    container's directory, where dump.log stays when that failed."""
+    images = os.path.join(work, "checkpoint")
     try:
-        images = os.path.join(work, "checkpoint")
         runtime("checkpoint", "--leave-running", "--image-path", images, "--work-path", work, container_id)
         with open(config, "rb") as stream:
             spec = stream.read()
@@ -119,8 +119,10 @@ def from_crio(runtime: "t.Callable[..., str]", container_id: str, config: str, u
             add(tar, "rootfs-diff.tar", diff)
             if deleted:
                 add(tar, "deleted.files", json.dumps(deleted).encode())
+        for name in ("dump.log", "stats-dump"):
+            os.unlink(os.path.join(work, name))
     finally:
-        shutil.rmtree(work)
+        shutil.rmtree(images, ignore_errors=True)
 
 
 def bind_mounts(spec: "dict[str, t.Any]") -> "list[dict[str, t.Any]]":

@@ -286,7 +286,8 @@ def checkpoint(order: Document) -> Document:
     import archive_double
 
     call, config = container(order["id"]), "%s/%s/userdata/config.json" % (RUN, order["id"])
-    archive_double.from_crio(lambda *words: oci(call, *words), order["id"], config, call["storage"] + "/upper", order["out"])
+    work = "%s/%s/userdata" % (LIB, order["id"])
+    archive_double.from_crio(lambda *words: oci(call, *words), order["id"], config, call["storage"] + "/upper", order["out"], work)
     return {}
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running the role restore_handler on one node of a lab, and comparing what is on the node before and afterwards."""
+"""Running the role restore_handler and other playbooks on one node of a lab, and comparing what is on the node before and afterwards."""
 
 from __future__ import annotations
 
@@ -30,16 +30,22 @@ class Run(t.NamedTuple):
     text: str
 
 
-def run_role(node: Node, check: bool = False, **variables: t.Any) -> Run:
-    """Run the role as tests/handler/install.yml does."""
-    argv = ["ansible-playbook", "--inventory", str(STATE / node.lab / "inventory.yml"), "--limit", node.name, "--diff",
-            "--extra-vars", json.dumps(variables), str(pathlib.Path(__file__).with_name("install.yml"))]
-    done = subprocess.run(argv + (["--check"] if check else []), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+def run_playbook(node: Node, playbook: str, *options: str, **variables: t.Any) -> Run:
+    """Run a playbook for this node."""
+    argv = ["ansible-playbook", "--inventory", str(STATE / node.lab / "inventory.yml"), "--limit", node.name, *options,
+            "--extra-vars", json.dumps(variables), playbook]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                           env=dict(os.environ, ANSIBLE_PIPELINING="true", ANSIBLE_HOST_KEY_CHECKING="false"))
-    node.reconnect()
     text = done.stdout.decode()
     recap = re.search(r"changed=(\d+)", text)
     return Run(done.returncode, int(recap.group(1)) if recap else -1, text)
+
+
+def run_role(node: Node, check: bool = False, **variables: t.Any) -> Run:
+    """Run the role as tests/handler/install.yml does."""
+    run = run_playbook(node, str(pathlib.Path(__file__).with_name("install.yml")), "--diff", *(["--check"] if check else []), **variables)
+    node.reconnect()
+    return run
 
 
 def apply(node: Node, **variables: t.Any) -> Run:

@@ -9,13 +9,15 @@ version 1 and C(machine) is version 2 without controllers; elsewhere both are th
 
 from __future__ import annotations
 
+import json
+import pathlib
 import time
 import typing as t
 
 import pytest
-from cri_node import HANDLER, SLOW, STAGING, Node, copy, wait
+from cri_node import COUNTER, HANDLER, SLOW, STAGING, Node, copy, wait
 from crio_node import CrioNode
-from role import apply, run_role, snapshot
+from role import apply, run_playbook, run_role, snapshot
 from staging import stage
 from test_restore import source
 
@@ -113,6 +115,24 @@ def test_the_counter_goes_on(crio: CrioNode, manager: str, view: str) -> None:
     wait(lambda: not crio.leftovers(made["id"]), 30, "the node to be free of the container: " + crio.leftovers(made["id"]))
     fresh = crio.container(target, attempt=1)
     assert wait(lambda: node.counts(target, attempt=1), 20, "the fresh log")[0][1] == 1, fresh
+
+
+def test_a_failed_checkpoint_is_explained_from_where_crio_leaves_its_log(crio: CrioNode, tmp_path: pathlib.Path) -> None:
+    """dump.log in the container's own directory, where CRI-O has CRIU work; the playbook finds it and names the cause."""
+    crio.use("cgroupfs", "runtime")
+    node, pod, report = crio.node, crio.pod("mptcp"), tmp_path / "report.json"
+    program = "import socket; s = socket.socket(2, 1, 262); s.bind(('127.0.0.1', 0)); s.listen()" + COUNTER
+    identity = crio.container(pod, command=["/usr/bin/python3", "-c", program])
+    wait(lambda: node.counts(pod)[3:], 20, "the workload's log")
+    with pytest.raises(AssertionError, match="CalledProcessError"):
+        crio("checkpoint", id=identity, out=node.new_archive())
+    why = run_playbook(
+        node, "container_checkpoint.kubernetes.diagnose", diagnose_report=str(report), diagnose_journal=False, diagnose_container_id=identity
+    )
+    assert why.status == 0, why.text[-3000:]
+    found = json.loads(report.read_text())[0]
+    assert found["findings"][0]["id"] == "mptcp" and "GODEBUG" in why.text, found
+    assert [log["path"] for log in found["logs"]] == ["/var/lib/containers/storage/overlay-containers/%s/userdata/dump.log" % identity]
 
 
 def test_tty(crio: CrioNode) -> None:
