@@ -370,7 +370,7 @@ ROWS = (
         ),
         "CRIU failed; this line only passes that on",
         "read dump.log or restore.log: the first 'Error (' line that is not known to be harmless. containerd "
-        "deletes restore.log; put 'log-file' and 'verbosity 4' into /etc/criu/runc.conf to keep it",
+        "deletes restore.log; 'log-file' in /etc/criu/runc.conf keeps it (role criu, criu_log_dir: one for each operation)",
         "runc and crun source",
         depth=WRAPPER,
     ),

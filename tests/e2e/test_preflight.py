@@ -14,6 +14,25 @@ SECRET = "hunter2-of-the-unfit"
 # The counter, with a socket that CRIU cannot save.
 PROGRAM = "import socket; s = socket.socket(2, 1, 262); s.bind(('0.0.0.0', 9004)); s.listen(); exec(open('/app/counter.py').read())"
 
+POD_RESTORE = """
+- name: Create a pod that restores
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Create it
+      container_checkpoint.kubernetes.pod_restore:
+        namespace: default
+        pod: counter
+        target_node: node2
+        backend: image
+        kubeconfig: "{{ lab_kubeconfig }}"
+        containers:
+          - name: counter
+            image: "checkpoints.lab:5000/unmade@sha256:%s"
+            annotations:
+              org.criu.checkpoint.container.name: counter
+""" % ("0" * 64)
+
 
 @pytest.fixture(scope="module")
 def unfit(cluster):
@@ -90,3 +109,56 @@ def test_the_pair_and_the_api_server_are_asked_before_anything_is_frozen(cluster
     assert done.code != 0 and done.says("pod default/counter-restored exists already and is not this restore"), done.output[-3000:]
     assert done.says("default/counter/counter may fail: the target's criu 4.1.1 is older than the source's")
     assert cluster.archives("node1") == archives and counter.ask()["nonce"] == before["nonce"]
+
+
+@pytest.fixture
+def no_room(cluster):
+    """A quota that the pods of the namespace use up already."""
+    pods = cluster.resource("Pod").get(namespace="default").to_dict()["items"]
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-more"}, "spec": {"hard": {"pods": str(len(pods))}}}
+    quotas = cluster.resource("ResourceQuota")
+    quotas.create(body=body, namespace="default")
+    yield "exceeded quota: no-more, requested: pods=1, used: pods=%d, limited: pods=%d" % (len(pods), len(pods))
+    quotas.delete(name="no-more", namespace="default")
+
+
+@pytest.fixture
+def restricted(cluster):
+    """The namespace has become stricter since its pods were made."""
+    label = "pod-security.kubernetes.io/enforce"
+
+    def enforce(level):
+        body = {"metadata": {"labels": {label: level}}}
+        cluster.resource("Namespace").patch(name="default", body=body, content_type="application/merge-patch+json")
+
+    enforce("restricted")
+    yield "allowPrivilegeEscalation != false (container"
+    enforce(None)
+
+
+def pods_there(cluster):
+    pods = cluster.resource("Pod").get(namespace="default").to_dict()["items"]
+    return {pod["metadata"]["uid"]: (pod["metadata"]["name"], pod["spec"]) for pod in pods}
+
+
+def test_a_quota_refuses_the_new_pod_before_anything_is_frozen(cluster, counter, no_room, dumps):
+    """Only the API server knows such rules: it is asked in a dry run."""
+    before, archives, called, pods = counter.ask(), cluster.archives("node1"), dumps(), pods_there(cluster)
+    done = cluster.play(MIGRATE, migrate_pod="counter", target_node="node2")
+    assert done.code != 0
+    for text in ("could not try out pod default/counter-restored: HTTP 403: pods", no_room, "Remedy: raise the quota", "Nothing was created"):
+        assert done.says(text), (text, done.output[-3000:])
+    assert not done.says("Missing right")
+    assert cluster.archives("node1") == archives and dumps() == called
+    assert pods_there(cluster) == pods and counter.ask() == before
+
+
+def test_pod_security_refuses_it_in_the_dry_run_before_it_is_created(cluster, counter, restricted, tmp_path):
+    """The task of the role migrate by itself, and not as a check: the dry run comes first, whoever asks."""
+    playbook, pods = tmp_path / "restore.yml", pods_there(cluster)
+    playbook.write_text(POD_RESTORE)
+    done = cluster.play(str(playbook))
+    assert done.code != 0
+    for text in ("HTTP 403: pods", "violates PodSecurity", restricted, "Remedy: change what the message names in the pod", "Nothing was created"):
+        assert done.says(text), (text, done.output[-3000:])
+    assert pods_there(cluster) == pods

@@ -165,8 +165,12 @@ def test_the_role_keeps_a_log_of_each_operation_and_the_playbook_finds_the_one(t
         bench.play(str(playbook), criu_log_dir=logs)
         assert "changed=0 " in bench.play(str(playbook), criu_log_dir=logs)
         bench.configure("role", log=logs + "/current.log")
-        named = "test ! -e %s/current.log && echo yes || true" % logs
-        found = [explained(failed_mptcp(bench, tmp_path, lambda: bench.node.run(named).strip())) for _number in range(2)]
+        gone = "test ! -e %s/current.log && echo yes || true" % logs
+
+        def named():
+            return bench.node.run(gone).strip()
+
+        found = [explained(failed_mptcp(bench, tmp_path, named)) for _number in range(2)]
         found.append(explained(failed_restore(bench, tmp_path, named), "bind-address", "0.0.0.0", "restore"))
         # Each is named after its moment, and is of this container.
         assert [len(paths) for paths in found] == [1, 1, 1] and len({path for paths in found for path in paths}) == 3, found
