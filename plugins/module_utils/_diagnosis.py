@@ -4,8 +4,8 @@
 """From a message of the kubelet, a runtime or CRIU to cause and remedy.
 
 PRIVATE to the collection. Pure. The table is in C(_diagnosis_engine), C(_diagnosis_api), C(_diagnosis_objects) and
-C(_diagnosis_criu). Rows that name a root come before those that often only accompany one, and those before wrappers; among equals the earlier line comes first, since
-CRIU's later errors are mostly consequences. A line that is known to be harmless is no finding at all.
+C(_diagnosis_criu). Rows that name a root come before those that often only accompany one, and those before wrappers;
+among equals the earlier line comes first, since CRIU's later errors are mostly consequences. A line that is known to be harmless is no finding at all.
 """
 
 from __future__ import annotations
