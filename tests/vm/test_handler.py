@@ -50,3 +50,20 @@ def test_limits_of_the_new_pod_hold(handler: Node) -> None:
     for pod in (old, new):
         node.remove_pod(pod)
     wait(lambda: not node.run("ls -d %s 2>/dev/null || true" % directory).strip(), SECONDS, "the restored container's cgroup to go")
+
+
+def test_a_container_that_is_not_roots(handler: Node) -> None:
+    """Which needs CAP_SYS_RESOURCE, so that the nodes in namespaces cannot show it."""
+    node = handler
+    user = {"security_context": {"run_as_user": {"value": 65534}}}
+    old, identity = counter(node, "web", **user)
+    assert node.run("stat -c %%u /proc/%d" % node.pid(identity)).strip() == "65534"
+    archive = node.checkpoint(identity)
+    new = node.pod("web-restored", handler=HANDLER)
+    entry = stage(node, archive, new, old)
+    restored = node.container(new, **user)
+    goes_on(node, old, new)
+    assert node.run("stat -c %%u /proc/%d" % node.pid(restored)).strip() == "65534"
+    assert node.entries()[entry][1]["outcome"] == "restored"
+    for pod in (old, new):
+        node.remove_pod(pod)
