@@ -15,7 +15,7 @@ mkdir -p "$results"
 measure() {
     local name=$1
     shift
-    timed "bench $name" "$venv/bin/python" "tests/bench/bench_$name.py" --json "$results/$name.json" "$@"
+    timed "bench $name" python "tests/bench/bench_$name.py" --json "$results/$name.json" "$@"
 }
 
 step_image() { measure image; }

@@ -12,7 +12,7 @@ set -euo pipefail
 
 staged_controller e2e 'the lab needs'
 name=${LAB_NAME:-e2e}
-pytest=("$venv/bin/python" -m pytest -q -p no:cacheprovider -c tests/gate/pytest.ini --rootdir . --durations=5)
+pytest=(python -m pytest -q -p no:cacheprovider -c tests/gate/pytest.ini --rootdir . --durations=5)
 
 step_lab() { "${pytest[@]}" tests/lab/test_lab.py; }
 

@@ -91,10 +91,11 @@ python_path() {
     printf '%s\n' "${out#:}"
 }
 
-# staged_controller STAGE WHAT: for what runs Ansible on the lab's nodes: $venv, a staged copy as the working directory, Ansible's environment.
+# staged_controller STAGE WHAT: for what runs Ansible on the lab's nodes: the environment's programs, a staged copy as the working directory.
 # WHAT says in the message why root is needed. GATE_VENV=floor-run: on the oldest supported ansible-core.
 staged_controller() {
     [ "$(id -u)" -eq 0 ] || die "$2 root"
+    local venv root
     venv=$("$GATE_ROOT/tests/gate/venv.sh" "${GATE_VENV:-controller}")
     root=$("$GATE_ROOT/tests/gate/stage.sh" "$1")
     export PATH=$venv/bin:$PATH:/usr/sbin:/sbin ANSIBLE_COLLECTIONS_PATH=$root ANSIBLE_HOST_KEY_CHECKING=false ANSIBLE_PIPELINING=true PYTHONPATH=$root
