@@ -11,8 +11,8 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/container-checkpoint
 export BUILD CACHE
 
 GATE := tests/gate
-# In the order in which they start, two at a time: the long ones first.
-PARTS := e2e sanity sanity-floor units lint molecule roles handler integration unit
+# In the order in which they start, two at a time: the long ones first, so that both ends are reached together.
+PARTS := e2e molecule integration handler roles units sanity sanity-floor lint unit
 
 .DEFAULT_GOAL := help
 .PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e e2e-floor roles handler handler-old demo predictions test-vm bench test clean
