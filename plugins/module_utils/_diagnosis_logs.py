@@ -95,7 +95,7 @@ def configured_path(config: str) -> t.Optional[str]:
     """The absolute path that C(log-file) names in a configuration of CRIU; the last one counts."""
     found = None
     for line in config.splitlines():
-        words = line.split("#")[0].split()
+        words = line.partition("#")[0].split()
         if len(words) == 2 and words[0] == "log-file":
             found = words[1].strip("\"'")
     return found if found and os.path.isabs(found) else None

@@ -185,7 +185,7 @@ def _status_message(body: t.Any) -> str:
 
 
 def _is_api_trouble(exc: Exception) -> bool:
-    return isinstance(exc, OSError) or type(exc).__module__.split(".")[0] in ("kubernetes", "urllib3")
+    return isinstance(exc, OSError) or type(exc).__module__.partition(".")[0] in ("kubernetes", "urllib3")
 
 
 def _translate(what: str, exc: Exception, secrets: t.Iterable[str], rule: str = "") -> Exception:

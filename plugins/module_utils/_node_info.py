@@ -209,7 +209,7 @@ class Inspector:
             return facts
         version = re.search(r"Version:\s*(\S+)", out)
         facts["criu_version"] = version.group(1) if version else "unknown"
-        lines = [line.split("#")[0].split() for line in (self._system.read(_CRIU_CONFIG) or "").splitlines()]
+        lines = [line.partition("#")[0].split() for line in (self._system.read(_CRIU_CONFIG) or "").splitlines()]
         facts["criu_config"] = sorted({line[0] for line in lines if line})
         if self._system.root:
             rc, out, err = self._try("criu", "check")

@@ -142,7 +142,7 @@ class Keeper:
                     "%s has no checksum: a package from the network is installed only when its content is known "
                     "(sha256:…)" % given
                 )
-            path = "%s/%s" % (DOWNLOADS, os.path.basename(given.split("?")[0]))
+            path = "%s/%s" % (DOWNLOADS, os.path.basename(given.partition("?")[0]))
             if self._node.digest(path) != checksum:
                 if self._check:
                     self.pending = self.changed = True

@@ -61,7 +61,7 @@ def render_repository(entry: t.Mapping[str, t.Any], key_path: t.Optional[str]) -
 
 def _bare(name: str) -> str:
     """A name without the architecture that apt adds for foreign ones."""
-    return name.split(":")[0]
+    return name.partition(":")[0]
 
 
 class Apt:

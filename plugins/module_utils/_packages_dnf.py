@@ -51,7 +51,7 @@ def render_repository(entry: t.Mapping[str, t.Any], key_path: t.Optional[str]) -
 
 def _locked(text: t.Optional[str]) -> t.List[str]:
     """The names that dnf's versionlock plugin keeps."""
-    lines = [line.split("#")[0].strip() for line in (text or "").splitlines()]
+    lines = [line.partition("#")[0].strip() for line in (text or "").splitlines()]
     names = [re.sub(r"^\d+:", "", line) for line in lines if line and not line.startswith("!")]
     return [re.sub(r"-\d+:?[^-]*-[^-]*$", "", name) for name in names]
 

@@ -215,7 +215,7 @@ def criu_options(text: str) -> t.Dict[str, str]:
     """A configuration file of CRIU: option to value, the last one counts."""
     found = {}
     for line in text.splitlines():
-        words = line.split("#")[0].replace("=", " ", 1).split()
+        words = line.partition("#")[0].replace("=", " ", 1).split()
         if words:
             found[words[0].lstrip("-")] = " ".join(words[1:]).strip("\"'")
     return found

@@ -232,4 +232,4 @@ def _document(name: str, order: Order, contents: ArchiveContents, files: t.Dict[
 
 
 def _version(text: str) -> t.List[int]:
-    return [int(part) for part in text.split("-")[0].split(".")[:2] if part.isdigit()]
+    return [int(part) for part in text.partition("-")[0].split(".")[:2] if part.isdigit()]

@@ -47,7 +47,7 @@ def main(argv: t.Sequence[str]) -> int:
                 continue
             kept.write_text(text)
             print("kept: " + path.name)
-            if path.name.split(".")[0] not in causes():
+            if path.name.partition(".")[0] not in causes():
                 unknown.append(path.name)
     for name in unknown:
         print("causes.json does not say what %s must be diagnosed as" % name, file=sys.stderr)

@@ -446,7 +446,7 @@ def read_config(path: str) -> dict[str, str]:
     if not os.path.exists(path):
         return {}
     with open(path, encoding="utf-8") as file:
-        lines = [line.split("#")[0].split(":", 1) for line in file]
+        lines = [line.partition("#")[0].split(":", 1) for line in file]
     return {pair[0].strip(): pair[1].strip().strip("\"'") for pair in lines if len(pair) == 2}
 
 

@@ -53,7 +53,7 @@ def fragments_of(docs: dict) -> set[str]:
     """Names of our fragments that a module extends."""
     named = docs.get("extends_documentation_fragment") or []
     named = [named] if isinstance(named, str) else named
-    return {entry.split("container_checkpoint.kubernetes.")[-1].split(".")[0] for entry in named}
+    return {entry.rpartition("container_checkpoint.kubernetes.")[2].partition(".")[0] for entry in named}
 
 
 def test_every_group_has_a_fragment():

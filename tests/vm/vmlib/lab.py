@@ -80,7 +80,7 @@ def running(name: str, kind: str, say: t.Callable[[str], None]) -> t.Iterator[Vm
         guest.start(recipe.SNAPSHOT)
         _settle(here, guest, lower)
         _write_inventory(here, guest)
-        yield Vm(here, guest, accel[1].split(",")[0], time.monotonic() - begin)
+        yield Vm(here, guest, accel[1].partition(",")[0], time.monotonic() - begin)
     finally:
         if guest is not None:
             guest.stop()

@@ -392,7 +392,7 @@ def _pod_update_problems(before: dict, after: dict) -> list[tuple[str, str]]:
 
 
 def field_manager(agent: str, asked: str) -> str:
-    return asked or (agent.split("/")[0] if agent else "unknown")
+    return asked or (agent.partition("/")[0] if agent else "unknown")
 
 
 def managed_fields(obj: dict, manager: str, operation: str, subresource: str) -> list[dict]:

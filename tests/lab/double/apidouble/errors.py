@@ -118,7 +118,7 @@ _CAUSE_REASONS = {
 def invalid(group: str, kind: str, name: str, problems: t.Sequence[tuple[str, str]]) -> ApiError:
     """422; problems are (field, what) pairs, where what begins with one of the words of _CAUSE_REASONS."""
     causes = [
-        {"reason": _CAUSE_REASONS.get(what.split(":")[0], "FieldValueInvalid"), "message": what, "field": field}
+        {"reason": _CAUSE_REASONS.get(what.partition(":")[0], "FieldValueInvalid"), "message": what, "field": field}
         for field, what in problems
     ]
     texts = [f"{field}: {what}" for field, what in problems]

@@ -169,7 +169,7 @@ class ApiHandler(Handler):
             field_manager=self.last("fieldManager"),
             force=self.flag("force"),
             agent=self.headers.get("User-Agent", ""),
-            content_type=self.headers.get("Content-Type", "").split(";")[0].strip(),
+            content_type=self.headers.get("Content-Type", "").partition(";")[0].strip(),
             grace=int(self.last("gracePeriodSeconds")) if self.last("gracePeriodSeconds").isdigit() else None,
             propagation=self.last("propagationPolicy"),
         )

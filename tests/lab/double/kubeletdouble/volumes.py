@@ -261,5 +261,5 @@ def write_atomically(path: str, files: dict[str, bytes], mode: int) -> None:
     os.makedirs(os.path.join(path, version), exist_ok=True)
     os.symlink(version, os.path.join(path, "..data_tmp"))
     os.replace(os.path.join(path, "..data_tmp"), os.path.join(path, "..data"))
-    for name in {name.split("/")[0] for name in files}:
+    for name in {name.partition("/")[0] for name in files}:
         os.symlink(os.path.join("..data", name), os.path.join(path, name))

@@ -177,7 +177,7 @@ def test_concurrency(tmp_path):
 
     def slow(kubelet, path):
         together.wait()
-        pod = path.split("checkpoint-")[1].split("_")[0]
+        pod = path.split("checkpoint-")[1].partition("_")[0]
         kubelet.write(path, named_archive("default", pod, "c", container_id("default", pod, "c")))
 
     node = Node(tmp_path, pods, special={"default/p%d/c" % number: slow for number in range(6)})

@@ -33,7 +33,7 @@ def test_the_true_cause_comes_first(name):
 
 
 def test_every_cause_has_its_log():
-    assert sorted(CAUSES) == sorted(name.split(".")[0] for name in LOGS)
+    assert sorted(CAUSES) == sorted(name.partition(".")[0] for name in LOGS)
 
 
 @pytest.mark.parametrize("name", LOGS)

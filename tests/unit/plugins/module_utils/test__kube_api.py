@@ -56,7 +56,7 @@ class Server:
                 outer.requests.append(
                     (self.command, self.path, {key.lower(): value for key, value in self.headers.items()}, body)
                 )
-                status, document = outer.respond(self.command, self.path.split("?")[0], body)
+                status, document = outer.respond(self.command, self.path.partition("?")[0], body)
                 data = json.dumps(document).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

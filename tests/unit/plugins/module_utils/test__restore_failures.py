@@ -84,7 +84,7 @@ def waiting(reason, message, **more):
     ],
 )
 def test_the_runtimes_message_becomes_cause_and_remedy(runtime, state, expected):
-    annotations = dict(ANNOTATIONS, **{"org.criu.checkpoint.engine.name": runtime.split(":")[0]})
+    annotations = dict(ANNOTATIONS, **{"org.criu.checkpoint.engine.name": runtime.partition(":")[0]})
     cluster = Cluster(source(), node(runtime=runtime), script=[WAITING, state])
     error = failed(cluster, containers=(Restored("counter", IMAGE, annotations),))
     assert error.details["diagnosis"][0]["id"] == expected

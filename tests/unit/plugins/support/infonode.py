@@ -40,7 +40,7 @@ class Node:
         return "/usr/bin/" + name if any(command.split()[0] == name for command in self.commands) else None
 
     def run(self, argv, timeout):
-        line = " ".join([argv[0].split("/")[-1]] + list(argv[1:]))
+        line = " ".join([argv[0].rpartition("/")[2]] + list(argv[1:]))
         line = line.replace("crictl --runtime-endpoint unix://%s --timeout 30s" % CONTAINERD, "crictl")
         answer = self.commands.get(line, (127, "", "unexpected command: %s" % line))
         if isinstance(answer, Exception):

@@ -202,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "PATCH":
             span = self.headers.get("Content-Range")
             body = self.body()
-            if span and int(span.split("-")[0]) != len(upload):
+            if span and int(span.partition("-")[0]) != len(upload):
                 return self.refuse(416, "BLOB_UPLOAD_INVALID", Range="0-%d" % max(0, len(upload) - 1), **where)
             upload += body
             registry.patched.append(len(body))
