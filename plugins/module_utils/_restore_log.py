@@ -26,9 +26,9 @@ def look(
     none."""
     for path in logs.kept_logs(places)[:_LOOKED_AT]:
         log = places.read(path)
-        if log is None or not log.text.strip():
+        if log is None or not log.text.strip() or logs.stage_of(log) != "restore" or logs.succeeded(log):
             continue
-        entry = logs.described(log, now())
-        if entry["stage"] == "restore" and not entry["succeeded"] and logs.of_pods(log, [pod_uid] if pod_uid else []):
+        if logs.of_pods(log, [pod_uid] if pod_uid else []):
+            entry = logs.described(log, now())
             return {name: entry[name] for name in ("path", "age_seconds", "errors", "diagnosis")}
     return None

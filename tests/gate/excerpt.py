@@ -26,15 +26,14 @@ def plays(lines: list[str]) -> list[str]:
     """The task and the result that each failed Ansible run ended with. Failures that a play expects do not end it, so they are not here."""
     found: list[str] = []
     task = fatal = ""
-    told = False
     for line in lines:
         if line.startswith(("TASK [", "RUNNING HANDLER [", "PLAY [")):
-            task, told = line, False
+            task = line
         elif FATAL.match(line):
             fatal = "%s\n%s" % (task.rstrip(" *"), line)
-        elif RECAP.match(line) and fatal and not told:
+        elif RECAP.match(line) and fatal:
             found.append(fatal)
-            told = True
+            fatal = ""  # said once, however many hosts the recap has
     return found
 
 
