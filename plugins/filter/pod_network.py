@@ -12,7 +12,8 @@ version_added: 0.1.0
 author:
   - The container_checkpoint.kubernetes contributors (@container-checkpoint)
 description:
-  - Puts the cluster's addresses into flannel's C(net-conf.json), and another registry before the names of its images.
+  - Puts the cluster's addresses into flannel's C(net-conf.json), switches IPv4 and IPv6 there as they need it, and
+    puts another registry before the names of its images.
   - Fails when there is no such setting to put them into.
 options:
   _input:
@@ -23,7 +24,7 @@ options:
     required: true
   subnet:
     description:
-      - The addresses of pods.
+      - The addresses of pods; with both IPv4 and IPv6 one of each, with a comma between them.
     type: str
     required: true
   registry:
@@ -57,9 +58,28 @@ from ansible.errors import AnsibleFilterError
 NETWORK = "net-conf.json"
 
 
-def _with_subnet(text: str, network: t.Any) -> str:
+def _networks(subnet: str) -> dict[int, str]:
+    """The network of each version of IP."""
+    try:
+        given = [ipaddress.ip_network(one.strip()) for one in subnet.split(",")]
+    except ValueError as exc:
+        raise AnsibleFilterError("pod_network: %s" % exc) from exc
+    found = {network.version: str(network) for network in given}
+    if len(found) < len(given):
+        raise AnsibleFilterError("pod_network: flannel takes one network of each version of IP, not %s" % subnet)
+    return found
+
+
+def _with_subnets(text: str, networks: t.Mapping[int, str]) -> str:
+    """flannel's settings. By itself it has IPv4 on and IPv6 off, whatever networks are named."""
     settings = json.loads(text)
-    settings["IPv6Network" if network.version == 6 else "Network"] = str(network)
+    for version, name, by_itself in ((4, "Network", True), (6, "IPv6Network", False)):
+        switch = "EnableIPv%d" % version
+        settings.pop(name, None)
+        if version in networks:
+            settings[name] = networks[version]
+        if switch in settings or (version in networks) is not by_itself:
+            settings[switch] = version in networks
     return json.dumps(settings, indent=2) + "\n"
 
 
@@ -71,16 +91,13 @@ def _in_registry(image: str, registry: str) -> str:
 
 def pod_network(objects: t.Any, subnet: str, registry: str = "") -> list[dict]:
     """The objects with the cluster's addresses and registry."""
-    try:
-        network = ipaddress.ip_network(subnet)
-    except ValueError as exc:
-        raise AnsibleFilterError("pod_network: %s" % exc) from exc
+    networks = _networks(subnet)
     result, found = [], False
     for one in copy.deepcopy([entry for entry in objects if entry]):
         if not isinstance(one, dict) or "kind" not in one:
             raise AnsibleFilterError("pod_network: the manifest holds something that is no Kubernetes object")
         if one["kind"] == "ConfigMap" and NETWORK in (one.get("data") or {}):
-            one["data"][NETWORK] = _with_subnet(one["data"][NETWORK], network)
+            one["data"][NETWORK] = _with_subnets(one["data"][NETWORK], networks)
             found = True
         template = ((one.get("spec") or {}).get("template") or {}).get("spec") or {}
         for container in (template.get("initContainers") or []) + (template.get("containers") or []):

@@ -35,9 +35,28 @@ def test_the_addresses_are_the_clusters_and_nothing_else_changes():
     assert given == objects()
 
 
-def test_a_version_6_network_has_its_own_field():
-    found = pod_network(objects(), "fd00:10::/56")
-    assert json.loads(found[1]["data"]["net-conf.json"]) == {**SETTINGS, "IPv6Network": "fd00:10::/56"}
+@pytest.mark.parametrize(
+    "subnet, wanted",
+    [
+        ("10.42.0.0/16", {"Network": "10.42.0.0/16"}),
+        ("fd00:10::/56", {"IPv6Network": "fd00:10::/56", "EnableIPv4": False, "EnableIPv6": True}),
+        ("10.42.0.0/16,fd00:10::/56", {"Network": "10.42.0.0/16", "IPv6Network": "fd00:10::/56", "EnableIPv6": True}),
+    ],
+)
+def test_flannel_has_the_versions_of_ip_that_the_cluster_has(subnet, wanted):
+    others = {name: value for name, value in SETTINGS.items() if name != "Network"}
+    assert json.loads(pod_network(objects(), subnet)[1]["data"]["net-conf.json"]) == {**others, **wanted}
+
+
+def test_a_switch_of_the_manifest_that_says_otherwise_is_turned():
+    given = objects()
+    given[1]["data"]["net-conf.json"] = json.dumps({**SETTINGS, "EnableIPv4": False, "EnableIPv6": True, "IPv6Network": "fd00::/48"})
+    assert json.loads(pod_network(given, "10.42.0.0/16")[1]["data"]["net-conf.json"]) == {
+        **SETTINGS,
+        "Network": "10.42.0.0/16",
+        "EnableIPv4": True,
+        "EnableIPv6": False,
+    }
 
 
 def test_images_of_another_registry():
@@ -53,6 +72,7 @@ def test_images_of_another_registry():
     "given, subnet, words",
     [
         (objects(), "10.42.0.1/16", "has host bits set"),
+        (objects(), "10.42.0.0/16,10.43.0.0/16", "flannel takes one network of each version"),
         (objects()[:1], "10.42.0.0/16", "is it flannel's"),
         (["<html>"], "10.42.0.0/16", "no Kubernetes object"),
     ],
