@@ -7,7 +7,7 @@
     distributions.py --check  fail when it is not what would be written
 
 Rows come from roles/{kernel,criu,container_runtime}/vars/distributions.yml, what versions can do from _node_info_versions.py, what was
-run from proofs.yml beside this file. A unit test runs the check.
+run, cell by cell, from proofs.yml beside this file. A unit test runs the check.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ KEYS = {
     "containerd": "``org.criu.checkpoint.container.name``",
     "cri-o": "``io.kubernetes.cri-o.annotations.checkpoint.name``",
 }
+# The cells of a row behind the distribution's name, as proofs.yml calls them.
+CELLS = ("kernel", "criu", "runtime", "kubernetes", "checkpoint", "restore", "key")
+STATES = ("run", "double")
+NOT_RUN = "not run"
 SWITCHES = {
     "containerd": "``enable_experimental_restore_via_create``",
     "cri-o": "``container_level_enabled``",
@@ -120,6 +124,26 @@ def runtimes(versions: t.Any, key: str, data: t.Mapping[str, t.Any]) -> t.Iterat
         )
 
 
+def proofs() -> list[dict[str, t.Any]]:
+    """What was run, as proofs.yml says it."""
+    return yaml.safe_load((pathlib.Path(__file__).parent / "proofs.yml").read_text(encoding="utf-8"))["proofs"]
+
+
+def marks(given: list[dict[str, t.Any]]) -> dict[tuple[str, str, str], str]:
+    """(distribution, runtime, cell) to what that cell says: the state, and the number of the proof."""
+    found: dict[tuple[str, str, str], str] = {}
+    for number, proof in enumerate(given, 1):
+        wrong = set(proof["cells"]) - set(CELLS)
+        if wrong or proof["state"] not in STATES:
+            raise SystemExit("proofs.yml: proof %d has a state or cells that are none: %s" % (number, sorted(wrong)))
+        for distribution, names in proof["rows"].items():
+            for place in ((distribution, name, cell) for name in names for cell in proof["cells"]):
+                if place in found:
+                    raise SystemExit("proofs.yml says two things of %s" % (place,))
+                found[place] = "%s (%d)" % (proof["state"], number)
+    return found
+
+
 HEAD = """..
   Copyright (c) 2026, The container_checkpoint.kubernetes contributors
   GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -132,14 +156,15 @@ HEAD = """..
 Distributions, kernels, CRIU and runtimes
 =========================================
 
-What the roles ``kernel``, ``criu`` and ``container_runtime`` make of each distribution, by the data that they themselves use. The last column says
-what was run: ``run`` with the real thing, ``double`` with a program that stands for it, ``not run`` from documentation and package lists only.
+What the roles ``kernel``, ``criu`` and ``container_runtime`` make of each distribution, by the data that they themselves use. Each cell says what was
+run: ``run`` with the real thing, ``double`` with a program that stands for it, ``not run`` from documentation and package lists only; the number is that
+of the proof below the table. CRI-O, kubeadm and the RHEL family are doubles wherever they were run.
 The key is the annotation that a checkpoint image needs for this runtime; our images carry both. The restore handler restores with any runtime, without a
 key and without a switch.
 
 .. list-table::
   :header-rows: 1
-  :widths: 12 12 14 16 8 12 14 14 18
+  :widths: 12 16 16 18 10 14 18 18
 
   * - Distribution
     - Kernel
@@ -149,7 +174,20 @@ key and without a switch.
     - Checkpoint?
     - Restore from an image?
     - By which key
-    - Proven
+"""
+TAIL = """
+What was run
+------------
+
+This machine's kernel is that of the machine whose containers were the nodes: 6.18 when the proofs were looked at last.
+
+.. list-table::
+  :header-rows: 1
+  :widths: 5 10 85
+
+  * - Number
+    - State
+    - With what
 """
 
 
@@ -157,21 +195,22 @@ def render() -> str:
     """The whole page."""
     versions = versions_module()
     kernels, crius, engines = load("kernel"), load("criu"), load("container_runtime")
-    proofs = yaml.safe_load((pathlib.Path(__file__).parent / "proofs.yml").read_text(encoding="utf-8"))["proofs"]
-    proven = {(proof["distribution"], proof["runtime"]): "%s: %s" % (proof["state"], proof["what"]) for proof in proofs}
-    lines = []
+    given = proofs()
+    proven, lines = marks(given), []
     for key, kernel in kernels["__kernel_distributions"].items():
         kernel_text, kernel_version = kernel_cell(versions, kernel)
         criu_text, criu_version = criu_cell(crius["__criu_distributions"][key])
         for name, engine, version, text, kubernetes in runtimes(versions, key, engines):
-            cells = [title(key), kernel_text, criu_text, text, kubernetes or "none tested"]
+            cells = [kernel_text, criu_text, text, kubernetes or "none tested"]
             cells += abilities(versions, engine, version, kernel_version, criu_version)
-            cells.append(proven.pop((key, name), "not run"))
-            for number, cell in enumerate(cells):
-                lines.append(("  %s - %s" % ("*" if number == 0 else " ", cell)).rstrip())
+            lines.append("  * - " + title(key))
+            for cell, said in zip(CELLS, cells):
+                mark = proven.pop((key, name, cell), NOT_RUN) if said else ""
+                lines.append(("    - %s" % (said and "%s; *%s*" % (said, mark))).rstrip())
     if proven:
-        raise SystemExit("proofs.yml names rows that do not exist: %s" % sorted(proven))
-    return HEAD + "\n".join(lines) + "\n"
+        raise SystemExit("proofs.yml names cells that do not exist: %s" % sorted(proven))
+    below = ["  * - %d\n    - %s\n    - %s" % (number, proof["state"], proof["what"]) for number, proof in enumerate(given, 1)]
+    return HEAD + "\n".join(lines) + "\n" + TAIL + "\n".join(below) + "\n"
 
 
 def main(words: list[str]) -> int:
