@@ -115,13 +115,22 @@ def extra_args(version: t.Any, arguments: t.Optional[t.Mapping[str, t.Any]]) -> 
     return [{"name": name, "value": value} for name, value in sorted(given.items())]
 
 
-def refuse_gate(component: str, arguments: t.Optional[t.Mapping[str, t.Any]]) -> None:
-    """The gate is the kubelet's; elsewhere it does nothing today and stops the component once the gate is gone."""
-    if GATE in str((arguments or {}).get("feature-gates", "")):
-        raise KubernetesVersionError(
-            "the feature gate %s is for the kubelet only: take it out of the arguments of %s, where it does nothing and"
-            " keeps it from starting once Kubernetes drops the gate" % (GATE, component)
-        )
+COMPONENTS = (("apiServer", "api_server"), ("controllerManager", "controller_manager"), ("scheduler", "scheduler"))
+
+
+def refuse_gate(cluster: t.Mapping[str, t.Any]) -> None:
+    """The gate is the kubelet's; elsewhere it does nothing today and stops the component once the gate is gone.
+
+    cluster: the ClusterConfiguration as kubeadm will get it, with the fields that were merged into it.
+    """
+    for component, _name in COMPONENTS:
+        given = (cluster.get(component) or {}).get("extraArgs") or {}
+        pairs = given.items() if isinstance(given, dict) else [(one.get("name"), one.get("value")) for one in given]
+        if any(name == "feature-gates" and GATE in str(value) for name, value in pairs):
+            raise KubernetesVersionError(
+                "the feature gate %s is for the kubelet only: take it out of the arguments of %s, where it does nothing"
+                " and keeps it from starting once Kubernetes drops the gate" % (GATE, component)
+            )
 
 
 def _filled(document: Document) -> Document:
@@ -175,15 +184,9 @@ def kubelet_configuration(settings: t.Mapping[str, t.Any]) -> Document:
 def init_documents(settings: t.Mapping[str, t.Any]) -> t.List[Document]:
     """What kubeadm init reads."""
     version = settings["version"]
-    components = {}
-    for field, name in (
-        ("apiServer", "api_server"),
-        ("controllerManager", "controller_manager"),
-        ("scheduler", "scheduler"),
-    ):
-        arguments = settings.get(name + "_extra_args")
-        refuse_gate(field, arguments)
-        components[field] = {"extraArgs": extra_args(version, arguments)}
+    components = {
+        field: {"extraArgs": extra_args(version, settings.get(name + "_extra_args"))} for field, name in COMPONENTS
+    }
     components["apiServer"]["certSANs"] = settings.get("cert_sans")
     token = {
         "description": "made by kubeadm init, ends soon",
@@ -218,9 +221,11 @@ def init_documents(settings: t.Mapping[str, t.Any]) -> t.List[Document]:
         }
     )
     cluster["kubernetesVersion"] = "v" + str(version).lstrip("v")
+    cluster = _document(settings, "ClusterConfiguration", cluster)
+    refuse_gate(cluster)
     return [
         _document(settings, "InitConfiguration", init),
-        _document(settings, "ClusterConfiguration", cluster),
+        cluster,
         kubelet_configuration(settings),
     ]
 

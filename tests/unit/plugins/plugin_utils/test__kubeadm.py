@@ -87,6 +87,19 @@ def test_the_gate_elsewhere_is_refused(component, field):
         kubeadm_config(settings("1.28.0", **{component + "_extra_args": {"feature-gates": "A=true,ContainerCheckpoint=true"}}), "init")
 
 
+@pytest.mark.parametrize(
+    "version, given",
+    [
+        ("1.28.0", {"v": "2", "feature-gates": "ContainerCheckpoint=true"}),
+        ("1.36.2", [{"name": "v", "value": "2"}, {"name": "feature-gates", "value": "A=true,ContainerCheckpoint=true"}]),
+    ],
+)
+def test_the_gate_elsewhere_is_refused_also_as_a_further_field(version, given):
+    extra = {"ClusterConfiguration": {"scheduler": {"extraArgs": given}}}
+    with pytest.raises(AnsibleFilterError, match="take it out of the arguments of scheduler"):
+        kubeadm_config(settings(version, extra=extra), "init")
+
+
 def test_no_taints_is_something_else_than_none_given():
     assert "taints" not in by_kind(kubeadm_config(settings("1.36.2"), "init"))["InitConfiguration"]["nodeRegistration"]
     assert by_kind(kubeadm_config(settings("1.36.2", taints=[]), "init"))["InitConfiguration"]["nodeRegistration"]["taints"] == []
