@@ -139,7 +139,10 @@ class Inspector:
             rc, out, err = self._try("containerd", "config", "dump")
             reader = config_reader.containerd
         elif engine == CRIO:
-            rc, out, err = self._try("crio", "config")
+            # What the running service has in effect: one that found no CRIU when it started has switched it off. Else its files.
+            rc, out, err = self._try("crio", "status", "config")
+            if rc != 0 or not out.strip():
+                rc, out, err = self._try("crio", "config")
             reader = config_reader.crio
         else:
             return None, "no known container runtime"
@@ -203,6 +206,7 @@ class Inspector:
 
     def _criu(self, features: t.Sequence[str]) -> t.Dict[str, t.Any]:
         facts: t.Dict[str, t.Any] = {"criu_version": None, "criu_check": None, "criu_features": {}, "criu_config": None}
+        facts["criu_network_lock"] = None
         facts["helpers"] = {name: self._find(name) is not None for name in _HELPERS}
         rc, out, _err = self._try("criu", "--version")
         if rc is None:
@@ -211,6 +215,8 @@ class Inspector:
         facts["criu_version"] = version.group(1) if version else "unknown"
         lines = [line.partition("#")[0].split() for line in (self._system.read(_CRIU_CONFIG) or "").splitlines()]
         facts["criu_config"] = sorted({line[0] for line in lines if line})
+        locks = [line[1] for line in lines if len(line) > 1 and line[0] == "network-lock"]
+        facts["criu_network_lock"] = locks[-1] if locks else None
         if self._system.root:
             rc, out, err = self._try("criu", "check")
             facts["criu_check"] = {"rc": rc, "text": (out + err).strip()[-_TEXT_MAX:]}

@@ -91,7 +91,10 @@ def _engine(node: Node) -> t.List[Reason]:
                 ERROR,
                 BOTH,
                 "%s's configuration switches CRIU off" % engine,
-                "set enable_criu = true (CRI-O: container_level_enabled) and restart %s" % engine,
+                "set enable_criu = true and restart containerd"
+                if engine == versions.CONTAINERD
+                else "set container_level_enabled (before CRI-O 1.34: enable_criu_support), see that criu is installed, and"
+                " restart CRI-O, which looks for criu only when it starts",
             )
         )
     elif engine == versions.CRIO and config and version and version < (1, 30, 0) and not config.get("enable_criu"):
@@ -104,6 +107,17 @@ def _engine(node: Node) -> t.List[Reason]:
                 "set enable_criu_support = true in [crio.runtime] and restart CRI-O",
             )
         )
+    if engine == versions.CRIO and config and version and version < (1, 26, 0):
+        if config.get("drop_infra_ctr") is not False:
+            found.append(
+                _reason(
+                    "infra-container-dropped",
+                    ERROR,
+                    (CHECKPOINT,),
+                    "CRI-O before 1.26 cannot checkpoint containers of pods without an infra container",
+                    "drop_infra_ctr = false in [crio.runtime], or CRI-O 1.26 or later",
+                )
+            )
     return found
 
 
@@ -129,6 +143,19 @@ def _runtime(node: Node) -> t.List[Reason]:
                 BOTH,
                 "%s cannot use CRIU: %s" % (runtime["path"], runtime.get("why") or "built without it"),
                 'use runc (CRI-O: default_runtime = "runc" in a drop-in)',
+            )
+        ]
+    config = node.get("config") or {}
+    entry = (config.get("runtimes") or {}).get(config.get("default_runtime")) or {}
+    if node.get("engine") == versions.CRIO and entry.get("type") == "pod":
+        return [
+            _reason(
+                "conmon-rs",
+                ERROR,
+                BOTH,
+                'CRI-O runs %s under conmon-rs (runtime_type = "pod"), with which nothing can be checkpointed'
+                % config["default_runtime"],
+                'runtime_type = "oci" and monitor_path of conmon for that runtime (role container_runtime)',
             )
         ]
     if runtime.get("name") == "crun":
@@ -237,7 +264,18 @@ def _criu_check(node: Node, kernel: t.Optional[versions.Version]) -> t.List[Reas
                 "put tcp-close into /etc/criu/runc.conf (role criu)",
             )
         )
-    if (node.get("helpers") or {}).get("iptables-restore") is False and "network-lock" not in set(options or []):
+    helpers, lock = node.get("helpers") or {}, node.get("criu_network_lock")
+    if helpers.get("tar") is False:
+        found.append(
+            _reason(
+                "no-tar",
+                WARNING,
+                BOTH,
+                "criu packs what is in a tmpfs, and every container has one, with tar, which is not installed",
+                "install tar (role criu)",
+            )
+        )
+    if helpers.get("iptables-restore") is False and (lock == "iptables" or "network-lock" not in set(options or [])):
         found.append(
             _reason(
                 "no-network-lock",

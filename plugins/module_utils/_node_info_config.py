@@ -158,4 +158,5 @@ def crio(text: str) -> t.Dict[str, t.Any]:
             for name in names
         },
         "signature_policy": find(settings, ("crio", "image", "signature_policy")) or None,
+        "drop_infra_ctr": find(settings, ("crio", "runtime", "drop_infra_ctr")),
     }

@@ -73,8 +73,8 @@ options:
 notes:
   - Run it as root. Without, CRIU cannot be tested and the configuration may not be readable; the verdict is V(unknown)
     then.
-  - C(containerd config dump) and C(crio config) show the configuration files, not what a service that was not restarted
-    since still runs with.
+  - C(containerd config dump) shows the configuration files, not what a service that was not restarted since still runs
+    with. CRI-O is asked what it runs with (C(crio status config)); its files are looked at where it does not answer.
 seealso:
   - module: container_checkpoint.kubernetes.pod_restore
 """
@@ -194,6 +194,7 @@ node:
     criu_check: {rc: 0, text: Looks good.}
     criu_features: {get_rseq_conf: true}
     criu_config: [skip-in-flight, tcp-close]
+    criu_network_lock: null
     helpers: {iptables-restore: true, ip6tables-restore: true, nft: false, ip: true, tar: true}
     kubelet_version: 1.36.2
     kubelet_gate: true

@@ -184,13 +184,30 @@ def test_no_iptables_and_no_other_lock():
     assert "no-network-lock" not in ids(Node(table, files).judge())
 
 
+def test_a_lock_that_is_asked_for_needs_its_program():
+    table = commands()
+    del table["iptables-restore"]
+    files = dict(FILES, **{"/etc/criu/runc.conf": "tcp-close\nnetwork-lock nftables\nnetwork-lock iptables # the last one counts\n"})
+    node = Node(table, files)
+    assert node.facts()["criu_network_lock"] == "iptables"
+    assert "no-network-lock" in ids(node.judge())
+
+
+def test_without_tar_no_tmpfs_can_be_taken_along():
+    table = commands()
+    del table["tar"]
+    result = Node(table, FILES).judge()
+    assert "role criu" in reason(result, "no-tar")["remedy"] and result["verdict"]["checkpoint"] == "risky"
+
+
 def test_no_criu_configuration_at_all():
     files = {CONTAINERD: ""}
     assert "tcp-not-closed" in ids(Node(commands(), files).judge(), "info")
 
 
 KERNEL_CONFIG = "".join(
-    "CONFIG_%s=%s\n" % (name, "my"[i % 2]) for i, name in enumerate(kernel_reader.REQUIRED + kernel_reader.WANTED)
+    "CONFIG_%s=%s\n" % (name, "my"[i % 2])
+    for i, name in enumerate(kernel_reader.REQUIRED + kernel_reader.WANTED + ("NF_TABLES",))
 )
 
 
@@ -214,6 +231,13 @@ def test_kernel_options_are_read_and_named_when_missing():
     result = Node(table, poor).judge()
     assert "without CONFIG_UNIX_DIAG (/proc/config.gz)" in reason(result, "kernel-lacks-options")["text"]
     assert reason(result, "kernel-lacks-options")["severity"] == "error"
+
+
+@pytest.mark.parametrize("there, missing", [("NF_TABLES", []), ("NETFILTER_XT_MARK", []), ("OTHER", ["NETFILTER_XT_MARK or NF_TABLES"])])
+def test_one_of_the_ways_to_hold_the_network_still_is_enough(there, missing):
+    text = KERNEL_CONFIG.replace("CONFIG_NF_TABLES=", "CONFIG_%s=" % there)
+    facts = Node(commands(), dict(FILES, **{"/proc/config.gz": text})).facts()
+    assert facts["kernel_options"]["missing_wanted"] == missing and facts["kernel_options"]["missing"] == []
 
 
 def test_an_old_kernel_without_criu_counts_by_its_number():

@@ -101,6 +101,36 @@ def test_crio_with_level_none_can_do_nothing():
     assert "criu-switched-off" in ids(result)
 
 
+def test_the_running_crio_outranks_its_files():
+    """Started without CRIU, it has switched itself off, whatever the files say."""
+    running = '[crio]\n  [crio.runtime]\n    default_runtime = "runc"\n    enable_criu_support = false\n'
+    table = {"crio status config": (0, running, "")}
+    assert "criu-switched-off" not in ids(crio(version="1.36.3").judge())
+    result = crio(version="1.36.3", **table).judge()
+    assert result["verdict"]["checkpoint"] == "no"
+    assert "looks for criu only when it starts" in reason(result, "criu-switched-off")["remedy"]
+
+
+def test_conmon_rs_cannot_checkpoint():
+    running = CRIO_CONFIG % ("runc", "", "")
+    result = crio(version="1.36.3", **{"crio status config": (0, running, "")}).judge()
+    assert "conmon-rs" not in ids(result)
+    pod = running.replace("libexec/crio/runc\"", "libexec/crio/runc\"\nruntime_type = \"pod\"")
+    result = crio(version="1.36.3", **{"crio status config": (0, pod, "")}).judge()
+    assert result["verdict"] == {"checkpoint": "no", "restore": "no"}
+    assert 'runtime_type = "pod"' in reason(result, "conmon-rs")["text"]
+
+
+@pytest.mark.parametrize(
+    "version, setting, named",
+    [("1.25.4", "", True), ("1.25.4", "drop_infra_ctr = true", True), ("1.25.4", "drop_infra_ctr = false", False), ("1.26.0", "", False)],
+)
+def test_crio_1_25_needs_the_infra_container(version, setting, named):
+    running = '[crio.runtime]\ndefault_runtime = "runc"\nenable_criu_support = true\n%s\n' % setting
+    result = crio(version=version, **{"crio status config": (0, running, "")}).judge()
+    assert ("infra-container-dropped" in ids(result, "error")) is named
+
+
 def test_crun_without_libcriu():
     result = crio(runtime="crun", **{"ldconfig -p": (0, "libc.so.6\n", "")}).judge()
     assert "libcriu is not installed" in reason(result, "oci-runtime-without-criu")["text"]

@@ -67,6 +67,7 @@ def commands(version="2.1.9", setting="", engine="containerd", criu="4.2.1", **m
         "criu check --feature get_rseq_conf": (0, "get_rseq_conf is supported\n", ""),
         "kubelet --version": (0, "Kubernetes v1.36.2\n", ""),
         "iptables-restore": (0, "", ""),
+        "tar": (0, "", ""),
     }
     table.update(more)
     return table
