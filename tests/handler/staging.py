@@ -18,7 +18,7 @@ from cri_node import IMAGE, Node, Pod
 
 COLLECTION = "ansible_collections.container_checkpoint.kubernetes.plugins.modules."
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-THERE = "/run/container-checkpoint-tests"
+THERE = "/var/lib/container-checkpoint-tests"  # not below /run, where stock Debian runs no program
 # Runs a module as it is, with its arguments from standard input; no connection plug-in, no temporary files.
 _RUNNER = """
 import json, runpy, sys

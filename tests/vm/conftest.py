@@ -25,7 +25,7 @@ from staging import prepared  # noqa: E402
 from vmlib import lab  # noqa: E402
 
 # What fails soonest comes first. Each works alone, too; those before test_kernel share a machine that they make more and more of.
-ORDER = ("test_kubernetes_node", "test_node", "test_handler", "test_kernel")
+ORDER = ("test_vm", "test_kubernetes_node", "test_node", "test_handler", "test_kernel")
 
 
 def say(text: str) -> None:
