@@ -109,7 +109,8 @@ def test_the_timer_is_installed_runs_is_asked_and_removed(cluster, controller):
     assert done.code == 0, done.output[-4000:]
     one = done.report[0]
     assert (one["installed"], one["enabled"], one["active"], one["host"]) == (True, True, True, "node2")
-    assert one["next_run"]
+    # While it runs, which on a slow machine it does by now, systemd knows no next time.
+    assert one["next_run"] or one["running"]
     again = ask(cluster)
     assert again.code == 0 and "changed=0" in again.output.rpartition("PLAY RECAP")[2], again.output[-3000:]
 
