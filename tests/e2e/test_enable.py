@@ -121,3 +121,15 @@ def test_the_first_node_that_does_not_pass_stays_cordoned_and_ends_the_play(clus
     assert cordoned(cluster, "node1") and not cordoned(cluster, "node2")
     assert cluster.on("node1", "cat " + CONFIG) == before
     assert "node2" not in changes(done)
+    # Mended, it is given back, and nothing of that is remembered.
+    kept = "container-checkpoint/enable"
+    assert kept in node_of(cluster, "node1")["metadata"]["annotations"]
+    again = cluster.play(ENABLE, **KUBELET, enable_runtime=False, target="node1")
+    assert again.code == 0, again.output[-3000:]
+    assert not cordoned(cluster, "node1") and kept not in node_of(cluster, "node1")["metadata"].get("annotations", {})
+
+
+def test_a_node_that_somebody_else_cordoned_stays_so(cluster, uncordoned):
+    cluster.resource("Node").patch(name="node1", body={"spec": {"unschedulable": True}}, content_type="application/merge-patch+json")
+    done = cluster.play(ENABLE, **KUBELET, enable_runtime=False, target="node1")
+    assert done.code == 0 and cordoned(cluster, "node1"), done.output[-3000:]
