@@ -6,10 +6,15 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
 
+import pytest
 from counting import cgroup_of, counter, goes_on
 from cri_node import HANDLER, SECONDS, Node, wait
-from playbook import node_info, reasons, restore_path
+from playbook import HERE, node_info, reasons, restore_path
 from staging import stage
 from vmlib.lab import Vm
 
@@ -67,3 +72,15 @@ def test_a_container_that_is_not_roots(handler: Node) -> None:
     assert node.entries()[entry][1]["outcome"] == "restored"
     for pod in (old, new):
         node.remove_pod(pod)
+
+
+def test_all_restores_of_the_handler(handler: Node, vm: Vm, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture) -> None:
+    """The handler's own tests of restores, on this machine: every one of them, none left out."""
+    report = tmp_path / "report.xml"
+    argv = [sys.executable, "-m", "pytest", "-v", "-rs", "-p", "no:cacheprovider", "-c", "tests/gate/pytest.ini", "--rootdir", ".",
+            "--durations=0", "--junit-xml", str(report), "tests/handler/test_restore.py"]
+    with capfd.disabled():
+        done = subprocess.run(argv, cwd=HERE.parents[1], env=dict(os.environ, CONTAINER_CHECKPOINT_LABS=vm.lab.name), check=False)
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    assert done.returncode == 0
+    assert int(suite.get("tests")) > 0 and int(suite.get("skipped")) == 0
