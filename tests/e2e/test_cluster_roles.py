@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, The container_checkpoint.kubernetes contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles doctor and pod_network: a report on every node, a network with the cluster's addresses. access and registry: molecule/access_registry."""
+"""The roles doctor, pod_network and access: a report on every node, a network with the cluster's addresses, an account that checkpoints are made with.
+
+What access grants and refuses, and the registry: molecule/access_registry.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import hashlib
 import json
 import re
 
-from cluster import ROOT
+from cluster import ARCHIVES, ROOT
 
 
 def changes(play):
@@ -52,6 +55,19 @@ metadata: {name: kube-flannel-cfg, namespace: kube-flannel}
 data:
   net-conf.json: '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}'
 """
+# Nothing runs its pods here.
+DAEMON_SET = """
+---
+kind: DaemonSet
+apiVersion: apps/v1
+metadata: {name: kube-flannel-ds, namespace: kube-flannel}
+spec:
+  selector: {matchLabels: {app: flannel}}
+  template:
+    metadata: {labels: {app: flannel}}
+    spec:
+      containers: [{name: kube-flannel, image: "ghcr.io/flannel-io/flannel:v0.27.4"}]
+"""
 
 
 def test_a_pod_network_gets_the_clusters_addresses(cluster, tmp_path):
@@ -59,11 +75,45 @@ def test_a_pod_network_gets_the_clusters_addresses(cluster, tmp_path):
     manifest.write_text(MANIFEST)
     playbook = str(ROOT / "tests" / "e2e" / "pod_network.yml")
     settings = {"pod_network_manifest": str(manifest), "pod_network_manifest_checksum": "sha256:" + hashlib.sha256(manifest.read_bytes()).hexdigest()}
+    predicted = cluster.play(playbook, check=True, **settings)
+    assert predicted.code == 0 and changes(predicted) == {"localhost": 1}, predicted.output[-3000:]
+    assert "kube-flannel" not in [one.metadata.name for one in cluster.resource("Namespace").get().items]
     assert changes(cluster.play(playbook, **settings)) == {"localhost": 1}
     found = cluster.resource("ConfigMap").get(name="kube-flannel-cfg", namespace="kube-flannel").to_dict()
     assert json.loads(found["data"]["net-conf.json"]) == {"Network": "10.42.0.0/16", "Backend": {"Type": "vxlan"}}
     assert changes(cluster.play(playbook, **settings)) == {"localhost": 0}
     wrong = cluster.play(playbook, **{**settings, "pod_network_manifest_checksum": "sha256:" + "0" * 64})
     assert wrong.code != 0 and wrong.says("is not the file with the digest sha256:000"), wrong.output[-3000:]
-    assert changes(cluster.play(playbook, **settings, pod_network_state="absent")) == {"localhost": 1}
+    far = cluster.play(playbook, pod_network_manifest="http://127.0.0.1:9/kube-flannel.yml")
+    assert far.code != 0 and far.says("http://127.0.0.1:9/kube-flannel.yml, cannot be had: "), far.output[-3000:]
+    assert far.says("For a cluster without internet give a file in pod_network_manifest"), far.output[-3000:]
+    manifest.write_text(MANIFEST + DAEMON_SET)
+    late = cluster.play(playbook, pod_network_manifest=str(manifest), pod_network_wait_seconds=5)
+    assert late.code != 0 and late.says("The pods of kube-flannel/kube-flannel-ds are not ready after 5 s: 0 of"), late.output[-3000:]
+    assert changes(cluster.play(playbook, pod_network_manifest=str(manifest), pod_network_state="absent")) == {"localhost": 1}
     cluster.wait(lambda: "kube-flannel" not in [one.metadata.name for one in cluster.resource("Namespace").get().items], "the namespace to be gone")
+
+
+def test_checkpoints_are_made_with_the_account_of_access_until_teardown(cluster, counter):
+    settings = {"checkpoint_namespace": "default", "checkpoint_pods": ["counter"], "checkpoint_kubelet_token_file": ""}
+    cluster.on("node1", "mkdir -p -m 0700 " + ARCHIVES)
+
+    def archives():
+        return {name for name in cluster.archives("node1") if name.endswith(".tar")}
+
+    before = archives()
+    done = cluster.play(str(ROOT / "tests" / "e2e" / "access.yml"), **settings)
+    assert done.code == 0, done.output[-3000:]
+    # One by the account, one by the API server.
+    assert len(archives() - before) == 2
+    assert "eyJ" not in done.output, "the token was shown"
+    # By name, as the playbook's own variable.
+    settings.update(checkpoint_kubelet_token_from_service_account="container-checkpoint/checkpointer")
+    done = cluster.play("container_checkpoint.kubernetes.checkpoint", **settings)
+    assert done.code == 0, done.output[-3000:]
+    assert len(archives() - before) == 3
+    gone = cluster.play("container_checkpoint.kubernetes.teardown", cluster_control_plane="node1", cluster_workers="node2", teardown_confirm=True)
+    assert gone.code == 0, gone.output[-3000:]
+    refused = cluster.play("container_checkpoint.kubernetes.checkpoint", **settings)
+    assert refused.code != 0 and len(archives() - before) == 3
+    assert refused.says("checkpointer") and "not found" in refused.output, refused.output[-3000:]
