@@ -51,6 +51,12 @@ def test_containerd_is_told_of_it_and_not_of_the_password(host):
     assert host.file(place + "/ca.crt").content_string == system.content_string
 
 
+def test_cri_o_and_podman_would_trust_it(host):
+    place = "/etc/containers/certs.d/node1:5443"
+    assert host.file(place).listdir() == ["ca.crt"]
+    assert host.file(place + "/ca.crt").content_string == host.file("/etc/containerd/certs.d/node1:5443/ca.crt").content_string
+
+
 def test_a_node_that_only_uses_it_gets_nothing_of_it(host, name):
     if name == "node1":
         pytest.skip("the registry is here")
