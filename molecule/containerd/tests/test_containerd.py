@@ -55,11 +55,18 @@ def test_cgroup_driver_is_the_one_asked_for(host, effective):
 
 def test_foreign_configuration_is_still_in_effect(host, effective):
     if host.ansible.get_variables()["inventory_hostname"] == "node1":
-        # Debian's own file: the directory of its CNI plugins.
-        assert "/usr/lib/cni" in effective["plugins"][RUNTIME]["cni"]["bin_dirs"]
+        # Debian's own file, in version 2, names one directory of CNI plugins; its containerd would take two without it.
+        assert effective["plugins"][RUNTIME]["cni"]["bin_dirs"] == ["/usr/lib/cni"]
     else:
         assert effective["plugins"][RUNTIME]["max_container_log_line_size"] == 12345
+        assert effective["plugins"][IMAGES]["snapshotter"] == "native"
         assert effective["plugins"]["io.containerd.internal.v1.opt"]["path"] == "/var/lib/containerd/opt-by-hand"
+
+
+def test_the_drop_in_is_of_the_version_of_the_main_file(host):
+    """containerd before 2.4 reads what it merged as the version of the last file: another one, and it forgets the main file's."""
+    texts = [host.file("/etc/containerd/" + name).content_string for name in ("config.toml", "conf.d/50-container-checkpoint.toml")]
+    assert [tomllib.loads(text)["version"] for text in texts] == [2, 2]
 
 
 def test_cri_plugin_is_up(host):
