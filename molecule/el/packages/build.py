@@ -33,6 +33,7 @@ def main(programs, repository):
         ("kernel-lt", "6.12.57", "1.el9.elrepo", {"boot/vmlinuz-6.12.57-1.el9.elrepo.x86_64": ("no kernel\n", 0o644)}),
         ("criu", "4.1.1", "1.el9", {"usr/sbin/criu": (criu, 0o755)}),
         ("iptables-nft", "1.8.10", "1.el9", {"usr/share/doc/iptables-nft-double": ("\n", 0o644)}),
+        ("tar", "1.35", "1.el9", {"usr/share/doc/tar-double": ("\n", 0o644)}),
         ("cri-o", "1.36.6", "150500.1.1", packages.crio("1.36.6", os.path.join(programs, "crio.py"), CRIO_CONF)),
     ):
         packages.rpm(name, version, release, files, top)

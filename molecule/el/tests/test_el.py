@@ -26,7 +26,7 @@ def test_the_node_was_rebooted_after_it(host):
 
 
 def test_packages_went_through_dnf(host):
-    assert ledger(host, "criu")["packages"] == ["iptables-nft"]
+    assert ledger(host, "criu")["packages"] == ["iptables-nft", "tar"]
     assert ledger(host, "container_runtime")["packages"] == ["cri-o"]
     assert host.run("rpm --query cri-o").rc == 0
 
