@@ -17,6 +17,7 @@ description:
     last of them says it is. A drop-in of version 3 below a main file of version 2 therefore makes it ignore what the
     main file says about containers and images. So a drop-in must be of the same version as the file that imports it.
   - Settings that version 2 has no name for stay where version 3 has them; containerd finds them there, too.
+positional: _input, version
 options:
   _input:
     description: The settings, in version 3.
