@@ -9,7 +9,7 @@ import os
 import pathlib
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import pytest
 from counting import cgroup_of, counter, goes_on
