@@ -54,6 +54,7 @@ import typing as t
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.dict_transformations import dict_merge
 
 _IMAGES = "io.containerd.cri.v1.images"
 _RUNTIME = "io.containerd.cri.v1.runtime"
@@ -79,27 +80,15 @@ def _plain(value: t.Any) -> t.Any:
     return copy.copy(value)
 
 
-def _merge(into: dict[str, t.Any], more: Mapping[str, t.Any]) -> None:
-    for key, value in more.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
-
-
-def _put(table: dict[str, t.Any], path: tuple[str, ...], value: t.Any) -> None:
-    for name in reversed(path):
-        value = {name: value}
-    _merge(table, value)
-
-
 def _as_version_2(plugins: dict[str, t.Any]) -> dict[str, t.Any]:
     """The tables of plugins with what concerns the CRI in one, as it was before version 3."""
-    cri = plugins.pop(_OLD, {})
-    _merge(cri, plugins.pop(_RUNTIME, {}))
+    cri = dict_merge(plugins.pop(_OLD, {}), plugins.pop(_RUNTIME, {}))
     images = plugins.pop(_IMAGES, {})
     for key in [key for key in images if key in _OLD_IMAGES]:
-        _put(cri, _OLD_IMAGES[key], images.pop(key))
+        value = images.pop(key)
+        for name in reversed(_OLD_IMAGES[key]):
+            value = {name: value}
+        cri = dict_merge(cri, value)
     pinned = images.get("pinned_images", {})
     if "sandbox" in pinned:
         cri["sandbox_image"] = pinned.pop("sandbox")
