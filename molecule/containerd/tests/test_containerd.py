@@ -117,7 +117,8 @@ python3 - <<'PYTHON'
 import json
 spec = json.load(open("config.json"))
 spec["process"]["terminal"] = False
-spec["process"]["args"] = ["/bin/sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.1; done"]
+# Each count in a line of its own: a file that is written anew is empty for a moment, and the checkpoint may come in it.
+spec["process"]["args"] = ["/bin/sh", "-c", "i=0; while :; do i=$((i+1)); echo $i >> /tmp/count; sleep 0.1; done"]
 spec["root"]["readonly"] = False
 spec["process"].pop("rlimits", None)
 spec["mounts"].append({"destination": "/usr", "source": "/usr", "type": "bind", "options": ["rbind", "ro"]})
@@ -127,12 +128,12 @@ PYTHON
 runc run --detach $id </dev/null >/dev/null 2>&1
 sleep 2
 runc checkpoint --image-path "$work/images" --work-path "$work/dump" $id || { tail -n 20 "$work/dump/dump.log"; exit 1; }
-before=$(cat rootfs/tmp/count)
+before=$(tail -n 1 rootfs/tmp/count)
 runc delete $id >/dev/null 2>&1 || true
 sleep 1
 runc restore --detach --image-path "$work/images" --work-path "$work/restore" $id </dev/null >/dev/null 2>&1 \
   || { tail -n 20 "$work/restore/restore.log"; exit 1; }
-after=$(cat rootfs/tmp/count)
+after=$(tail -n 1 rootfs/tmp/count)
 sleep 1
-echo "$before $after $(cat rootfs/tmp/count)"
+echo "$before $after $(tail -n 1 rootfs/tmp/count)"
 """
