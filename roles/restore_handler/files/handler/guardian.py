@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import typing as t
 
 import marker
@@ -19,18 +20,21 @@ import report
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _stage as stage
 from settings import Settings
 
+_EXIT_TIMEOUT = 10.0
+
 
 class Guardian:
     """From the beginning on, somebody cleans up if this process is killed, until it is told that there is no need."""
 
     def __init__(self, config: Settings, entry: stage.Entry, container_id: str) -> None:
         reading, self._writing = os.pipe()
+        handler = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._writing)
             status = 1
             try:
-                status = _guard(reading, config, entry, container_id)
+                status = _guard(reading, handler, config, entry, container_id)
             finally:
                 os._exit(status)
         os.close(reading)
@@ -49,7 +53,7 @@ class Guardian:
         os._exit(0)
 
 
-def _guard(reading: int, config: Settings, entry: stage.Entry, container_id: str) -> int:
+def _guard(reading: int, handler: int, config: Settings, entry: stage.Entry, container_id: str) -> int:
     os.setsid()
     # The standard streams are the container's, and the runtime waits for their end.
     null = os.open(os.devnull, os.O_RDWR)
@@ -57,6 +61,10 @@ def _guard(reading: int, config: Settings, entry: stage.Entry, container_id: str
         os.dup2(null, stream)
     if os.read(reading, 1):
         return 0
+    # The kernel closes the pipe first, and only then kills the handler's children and gives them to another parent.
+    deadline = time.monotonic() + _EXIT_TIMEOUT
+    while os.getppid() == handler and time.monotonic() < deadline:
+        time.sleep(0.001)
     marker.discard(config, container_id)
     release(config, entry.id, container_id)
     report.journal("the handler was killed while it restored the container %s; what was left of it was removed" % container_id, problem=True)

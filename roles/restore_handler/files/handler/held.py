@@ -63,8 +63,9 @@ def _start(call: Call, config: Settings) -> int:
 def _delete(call: Call, config: Settings) -> int:
     """A restored container goes before it was started. What it was restored from can be claimed again by its pod."""
     entry = marker.entry_of(config, call.container_id)
-    marker.kill(marker.read(config, call.container_id))
+    document = marker.kill(config, call.container_id)
     answer = processes.run([config.runc, *call.argv], 60.0)
+    marker.remove_cgroups(document)
     if entry is not None:
         guardian.release(config, entry.id, call.container_id)
     marker.remove(config, call.container_id)

@@ -10,8 +10,10 @@ look for it with one test.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import time
 import typing as t
 
 import bundle
@@ -22,7 +24,9 @@ from settings import Settings
 
 _FILE = "entry.json"
 _RUNC_ROOT = "/run/runc"
+_RUNC_NOTE = "runc"
 _DELETE_TIMEOUT = 30.0
+_CGROUP_TIMEOUT = 5.0
 
 
 def path(config: Settings, container_id: str) -> str:
@@ -60,15 +64,22 @@ def entry_of(config: Settings, container_id: str) -> t.Optional[stage.Entry]:
     return stage.load(config.staging, stage.CLAIMED, str(read(config, container_id).get("entry")))
 
 
-def kill(document: stage.Document) -> None:
-    """Kill what is in the marked container's cgroup, CRIU included."""
+def runc_note(directory: str) -> str:
+    """Where in a marker it says which process is the runc that restores."""
+    return os.path.join(directory, _RUNC_NOTE)
+
+
+def kill(config: Settings, container_id: str) -> stage.Document:
+    """Kill the runc that restores the marked container, then what is in its cgroup, CRIU included; return what the marker says."""
+    document = read(config, container_id)
+    processes.kill_noted(runc_note(path(config, container_id)))
     processes.kill_cgroup(str(document.get("cgroup") or ""))
+    return document
 
 
 def discard(config: Settings, container_id: str) -> None:
     """Leave no half container behind: kill it, have runc forget it, remove its cgroups and its marker."""
-    document = read(config, container_id)
-    kill(document)
+    document = kill(config, container_id)
     state = str(document.get("runc_state") or "")
     if state:
         # For a restore, runc mounts the root file system here; killed, it leaves the mount, and could not remove what is below.
@@ -77,7 +88,7 @@ def discard(config: Settings, container_id: str) -> None:
         processes.run([config.runc, *document.get("globals", []), "delete", "--force", container_id], _DELETE_TIMEOUT, quiet=True)
     if state and not os.path.exists(os.path.join(state, "state.json")):
         shutil.rmtree(state, ignore_errors=True)
-    _remove_cgroups(str(document.get("cgroups_path") or ""))
+    remove_cgroups(document)
     remove(config, container_id)
 
 
@@ -86,11 +97,25 @@ def remove(config: Settings, container_id: str) -> None:
     shutil.rmtree(path(config, container_id), ignore_errors=True)
 
 
-def _remove_cgroups(where: str) -> None:
+def remove_cgroups(document: stage.Document) -> None:
     """Empty cgroups of the cgroupfs manager that runc made before it knew the container; systemd removes its own."""
+    where = str(document.get("cgroups_path") or "")
     if not where or ":" in where or ".." in where:
         return
     base = "/sys/fs/cgroup"
-    for place in [base] + [os.path.join(base, name) for name in os.listdir(base)]:
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.join(place, where.lstrip("/")))
+    left = [os.path.join(place, where.lstrip("/")) for place in [base] + [os.path.join(base, name) for name in os.listdir(base)]]
+    deadline = time.monotonic() + _CGROUP_TIMEOUT
+    while True:
+        left = [directory for directory in left if not _try_to_remove(directory)]
+        if not left or time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
+
+
+def _try_to_remove(directory: str) -> bool:
+    """Remove a cgroup; false where a process that has not quite gone keeps it."""
+    try:
+        os.rmdir(directory)
+    except OSError as exc:
+        return exc.errno != errno.EBUSY
+    return True

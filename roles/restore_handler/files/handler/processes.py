@@ -13,14 +13,19 @@ import subprocess
 import time
 import typing as t
 
+from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _stage as stage
+
 _PR_SET_PDEATHSIG = 1
 _MNT_DETACH = 2
 
 
-def run(argv: t.Sequence[str], timeout: float, env: t.Optional[t.Dict[str, str]] = None, quiet: bool = False) -> int:
+def run(
+    argv: t.Sequence[str], timeout: float, env: t.Optional[t.Dict[str, str]] = None, quiet: bool = False, note: t.Optional[str] = None
+) -> int:
     """Run a program with our standard streams (they are the container's) and return its status.
 
-    It is killed when this process dies, and when it takes too long, which raises TimeoutError.
+    It is killed when this process dies, and when it takes too long, which raises TimeoutError. Before it begins, the file
+    C(note) says which process it is, for C(kill_noted).
     """
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
@@ -29,6 +34,9 @@ def run(argv: t.Sequence[str], timeout: float, env: t.Optional[t.Dict[str, str]]
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(127)
+        if note:
+            with open(note, "w", encoding="ascii") as stream:
+                stream.write("%d %d" % (os.getpid(), stage.process_start(os.getpid())))
 
     silent = subprocess.DEVNULL if quiet else None
     # Signals that Python ignores are ignored by what it starts: restore_signals (the default) puts them back.
@@ -96,17 +104,35 @@ def proceed(init: int, keep_stopped: t.Collection[int]) -> int:
     return count
 
 
+def kill_noted(note: str, timeout: float = 10.0) -> None:
+    """Kill the program that C(run) noted, if it still runs, and wait until it does nothing any more.
+
+    One that was killed ends what it asked of the kernel (a cgroup to make, a mount) before it goes.
+    """
+    try:
+        with open(note, encoding="ascii") as stream:
+            pid, start = map(int, stream.read().split())
+    except (OSError, ValueError):
+        return
+    deadline = time.monotonic() + timeout
+    while stage.process_start(pid) == start and not _ended(pid) and time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
+
+
 def kill_cgroup(leaf: str, timeout: float = 5.0) -> int:
-    """Kill whatever is in the container's cgroup, CRIU itself included; return how many were killed."""
+    """Kill whatever is in the container's cgroup, CRIU itself included, and wait for its end; return how many were killed."""
     killed: t.Set[int] = set()
     deadline = time.monotonic() + timeout
     while leaf:
-        found = [pid for pid in _all() if pid != os.getpid() and _in_cgroup(pid, leaf) and state(pid) not in ("Z", "X", "")]
+        found = {pid for pid in _all() if pid != os.getpid() and _in_cgroup(pid, leaf) and not _ended(pid)}
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
-        if not found or time.monotonic() > deadline:
+        # One that is on its way out is shown in no cgroup of version 1 and keeps it from being removed.
+        if all(_ended(pid) for pid in killed) or time.monotonic() > deadline:
             break
         time.sleep(0.01)
     return len(killed)
@@ -121,6 +147,14 @@ def unmount_below(directory: str) -> int:
     for point in sorted(below, reverse=True):
         libc.umount2(os.fsencode(point), _MNT_DETACH)
     return len(below)
+
+
+def _ended(pid: int) -> bool:
+    """Whether no thread of a process does anything any more: a first thread that ended is a zombie while others still run."""
+    try:
+        return state(pid) in ("Z", "X", "") and len(os.listdir("/proc/%d/task" % pid)) <= 1
+    except OSError:
+        return True
 
 
 def _in_cgroup(pid: int, leaf: str) -> bool:

@@ -16,6 +16,7 @@ import time
 import typing as t
 
 import bundle
+import marker as marks
 import mounts
 import processes
 import report
@@ -175,7 +176,7 @@ class Work:
                 argv += ["--" + name] if not value else ["--" + name, value]
         environment = dict(os.environ, CRIU_CONFIG_FILE=options, PATH=_path(os.environ.get("PATH", "")))
         try:
-            status = processes.run(argv + [self.call.container_id], self.config.restore_timeout, environment)
+            status = processes.run(argv + [self.call.container_id], self.config.restore_timeout, environment, note=marks.runc_note(self.marker))
         except TimeoutError as exc:
             raise RestoreError(str(exc)) from None
         if status != 0:
