@@ -167,7 +167,31 @@ def test_an_archive_of_containerd(node: Node, crio: CrioNode) -> None:
     assert crio.node.entries()[entry][1]["source_engine"] == "containerd"
 
 
-def test_killed_while_it_restores(crio: CrioNode) -> None:
+# In place of the handler's Python: kills it so many seconds after a CRIU is at work.
+KILLER = """#!/usr/bin/python3
+import os, subprocess, sys, time
+
+def criu():
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%%s/comm" %% name) as stream:
+                if stream.read() == "criu\\n":
+                    return True
+        except OSError:
+            pass
+
+child = subprocess.Popen(["/usr/bin/python3", *sys.argv[1:]], close_fds=False)
+if "create" in sys.argv:
+    while child.poll() is None and not criu():
+        pass
+    time.sleep(%g)
+    child.kill()
+sys.exit(child.wait() and 137)
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.16])
+def test_killed_while_it_restores(crio: CrioNode, delay: float) -> None:
     """The handler dies in the middle of a create: CRI-O sees a failure, deletes, nothing is left, and the next attempt restores."""
     crio.use("cgroupfs", "runtime")
     node, pod = crio.node, crio.pod("web")
@@ -176,13 +200,17 @@ def test_killed_while_it_restores(crio: CrioNode) -> None:
     archive = node.new_archive()
     crio("checkpoint", id=identity, out=archive)
     target = crio.pod("web-restored")
-    stage(node, archive, target, pod)
-    # Its Python is killed as soon as CRIU is at work.
-    node.put("/run/killer", "#!/bin/sh\n/usr/bin/python3 \"$@\" & pid=$!\nwhile kill -0 $pid 2>/dev/null; do\n"
-             "pgrep -x criu >/dev/null && { kill -9 $pid; break; }\ndone\nwait $pid\n", "0700")
     node.run("cp -p {0} {0}.kept && sed -i 's|^PYTHON=.*|PYTHON=/run/killer|' {0}".format(CONF))
     try:
-        failed = crio.create(target)
+        # A restore may be over before it is killed.
+        for after in (delay, delay / 2, delay / 4, delay / 8, 0):
+            node.run("rm -rf %s/*/*" % STAGING)
+            stage(node, archive, target, pod)
+            node.put("/run/killer", KILLER % after, "0700")
+            failed = crio.create(target)
+            if "message" in failed:
+                break
+            crio.remove(failed["id"])
     finally:
         node.run("mv {0}.kept {0}; rm /run/killer".format(CONF))
     assert "message" in failed, "it was not killed"
