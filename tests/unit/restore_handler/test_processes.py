@@ -53,6 +53,7 @@ def test_what_was_noted_is_killed(parts, tmp_path):
     runner = threading.Thread(target=lambda: said.append(processes.run(["sleep", "60"], 60.0, note=str(note))))
     runner.start()
     until(lambda: note.exists() and note.read_text() and "sleep" in pathlib.Path("/proc/%s/comm" % note.read_text().split()[0]).read_text())
+    assert note.stat().st_mode & 0o077 == 0, "nothing in a marker is for others"
     processes.kill_noted(str(note))
     runner.join(20)
     assert said == [-9]

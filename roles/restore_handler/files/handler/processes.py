@@ -35,7 +35,7 @@ def run(
         if os.getppid() != parent:
             os._exit(127)
         if note:
-            with open(note, "w", encoding="ascii") as stream:
+            with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="ascii") as stream:
                 stream.write("%d %d" % (os.getpid(), stage.process_start(os.getpid())))
 
     silent = subprocess.DEVNULL if quiet else None
