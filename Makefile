@@ -12,10 +12,10 @@ export BUILD CACHE
 
 GATE := tests/gate
 # In the order in which they start, two at a time: the long ones first, so that both ends are reached together.
-PARTS := e2e molecule integration handler roles units sanity sanity-floor lint unit
+PARTS := e2e molecule roles-handler integration units sanity sanity-floor lint unit
 
 .DEFAULT_GOAL := help
-.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e e2e-floor roles handler handler-old demo predictions test-vm bench test clean
+.PHONY: help deps collection venv venv-controller venv-floor pythons unit lint sanity sanity-floor units integration molecule e2e e2e-floor roles handler roles-handler handler-old demo predictions test-vm bench test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ integration: ## ansible-test integration: every module against real sockets and 
 
 handler: ## the restore handler on nodes with containerd 2.1, and below a double of CRI-O (root)
 	@LAB_NAME=$${LAB_NAME:-handler} $(GATE)/e2e.sh handler
+
+roles-handler: ## roles, then handler, in one lab: so they run in make test (root)
+	@LAB_NAME=$${LAB_NAME:-roles} $(GATE)/e2e.sh roles handler
 
 handler-old: ## the same on a node with containerd 1.7, whose CRI cannot restore (root; not part of make test)
 	@LAB_NAME=$${LAB_NAME:-handler} $(GATE)/e2e.sh handler_trixie
