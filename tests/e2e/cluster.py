@@ -53,8 +53,8 @@ class Cluster:
         client = kubernetes.config.new_client_from_config(config_file=str(self.state / "kubeconfig"))
         self._api = kubernetes.dynamic.DynamicClient(client)
 
-    def play(self, playbook: str, check: bool = False, **variables: t.Any) -> Play:
-        """Run one playbook of the collection, or a file."""
+    def play(self, playbook: str, check: bool = False, tags: str = "", **variables: t.Any) -> Play:
+        """Run one playbook of the collection, or a file; all of it, or what has one of these tags."""
         self._runs += 1
         role = playbook.rsplit(".", 1)[-1]
         report = self._work / ("report-%d.json" % self._runs)
@@ -67,6 +67,7 @@ class Cluster:
         }
         settings.write_text(json.dumps({**defaults, **variables}))
         argv = ["ansible-playbook", "--inventory", self.inventory, playbook, "--extra-vars", "@%s" % VARIABLES, "--extra-vars", "@%s" % settings]
+        argv += ["--tags", tags] if tags else []
         done = subprocess.run(argv + ["--check"] * check, capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT})
         output = done.stdout + done.stderr
         (self._work / ("play-%d-%s.log" % (self._runs, role))).write_text(output)

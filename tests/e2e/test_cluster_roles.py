@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 
+import pytest
 from cluster import ARCHIVES, ROOT
 
 
@@ -42,6 +43,21 @@ def test_the_doctor_says_what_is_missing_and_what_could_not_be_asked(cluster):
         cluster.on("node1", "mv /usr/sbin/criu.away /usr/sbin/criu")
     assert done.code != 0 and done.says("node1 cannot checkpoint: criu is not installed"), done.output[-3000:]
     assert {row["node"]: row["why"] for row in done.report["rows"]}["node2"] == "the cluster has this node, but it was not asked"
+
+
+def one_role(cluster, place, role, tag):
+    """Run one part of a role alone."""
+    playbook = place / "role.yml"
+    roles = ["container_checkpoint.kubernetes." + role]
+    playbook.write_text(json.dumps([{"name": "One role", "hosts": "kube_node", "become": True, "gather_facts": False, "roles": roles}]))
+    return cluster.play(str(playbook), tags=tag)
+
+
+@pytest.mark.parametrize("tag", ["criu_verify", "container_runtime_verify"])
+def test_a_part_of_a_role_alone(cluster, tmp_path, tag):
+    done = one_role(cluster, tmp_path, tag.rpartition("_")[0], tag)
+    assert done.code == 0 and changes(done) == {"node1": 0, "node2": 0}, done.output[-3000:]
+    assert "Refuse" in done.output and " : Install" not in done.output, "nothing was verified, or more was done"
 
 
 MANIFEST = """
@@ -94,7 +110,7 @@ def test_a_pod_network_gets_the_clusters_addresses(cluster, tmp_path):
     cluster.wait(lambda: "kube-flannel" not in [one.metadata.name for one in cluster.resource("Namespace").get().items], "the namespace to be gone")
 
 
-def test_checkpoints_are_made_with_the_account_of_access_until_teardown(cluster, counter):
+def test_checkpoints_are_made_with_the_account_of_access_until_teardown(cluster, counter, tmp_path):
     settings = {"checkpoint_namespace": "default", "checkpoint_pods": ["counter"], "checkpoint_kubelet_token_file": ""}
     cluster.on("node1", "mkdir -p -m 0700 " + ARCHIVES)
 
@@ -107,6 +123,8 @@ def test_checkpoints_are_made_with_the_account_of_access_until_teardown(cluster,
     # One by the account, one by the API server.
     assert len(archives() - before) == 2
     assert "eyJ" not in done.output, "the token was shown"
+    asked = one_role(cluster, tmp_path, "access", "access_check")
+    assert asked.code == 0 and asked.says("Ask the kubelet of this node"), asked.output[-3000:]
     gone = cluster.play("container_checkpoint.kubernetes.teardown", cluster_control_plane="node1", cluster_workers="node2", teardown_confirm=True)
     assert gone.code == 0, gone.output[-3000:]
     roles = cluster.resource("ClusterRole", "rbac.authorization.k8s.io/v1").get().items
