@@ -90,6 +90,28 @@ def test_a_first_thread_that_ended_is_not_the_end(parts, tmp_path):
         child.wait()
 
 
+def test_one_that_was_forked_meanwhile_is_killed_too(parts, monkeypatch):
+    processes, _marker = parts
+    first, second = (subprocess.Popen(["sleep", "60"]) for _number in range(2))
+    looks = [[first.pid], [second.pid]]
+
+    def kill(pid, number):
+        os.kill(pid, number)
+        until(lambda: processes.state(pid) == "Z")
+
+    # When the second one is seen for the first time, the first one has ended.
+    monkeypatch.setattr(processes, "_all", lambda: looks.pop(0) if looks else [first.pid, second.pid])
+    monkeypatch.setattr(processes, "_in_cgroup", lambda pid, leaf: True)
+    monkeypatch.setattr(processes, "os", type("Os", (), {"kill": staticmethod(kill), "getpid": os.getpid, "listdir": os.listdir}))
+    try:
+        assert processes.kill_cgroup("leaf") == 2
+        assert (first.wait(20), second.wait(20)) == (-9, -9)
+    finally:
+        for child in (first, second):
+            child.kill()
+            child.wait()
+
+
 def test_a_cgroup_that_is_busy_for_a_moment_is_removed(parts, monkeypatch):
     _processes, marker = parts
     asked = []

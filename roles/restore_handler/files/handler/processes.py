@@ -132,7 +132,7 @@ def kill_cgroup(leaf: str, timeout: float = 5.0) -> int:
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
         # One that is on its way out is shown in no cgroup of version 1 and keeps it from being removed.
-        if all(_ended(pid) for pid in killed) or time.monotonic() > deadline:
+        if not found and all(_ended(pid) for pid in killed) or time.monotonic() > deadline:
             break
         time.sleep(0.01)
     return len(killed)
