@@ -52,7 +52,7 @@ def test_what_was_noted_is_killed(parts, tmp_path):
     note, said = tmp_path / "runc", []
     runner = threading.Thread(target=lambda: said.append(processes.run(["sleep", "60"], 60.0, note=str(note))))
     runner.start()
-    until(lambda: note.exists() and note.read_text() and "sleep" in pathlib.Path("/proc/%s/comm" % note.read_text().split()[0]).read_text())
+    until(lambda: note.exists() and "sleep" in pathlib.Path("/proc/%d/comm" % stage.read_json(str(note))["pid"]).read_text())
     assert note.stat().st_mode & 0o077 == 0, "nothing in a marker is for others"
     processes.kill_noted(str(note))
     runner.join(20)
@@ -66,7 +66,7 @@ def test_another_process_with_its_number_is_left_alone(parts, tmp_path):
     note = tmp_path / "runc"
     other = subprocess.Popen(["sleep", "60"])
     try:
-        note.write_text("%d %d" % (other.pid, stage.process_start(other.pid) + 1))
+        stage.write_json(str(note), dict(stage.claimer(), pid=other.pid, start_time=stage.process_start(other.pid) + 1))
         processes.kill_noted(str(note))
         assert other.poll() is None
     finally:
@@ -80,7 +80,7 @@ def test_a_first_thread_that_ended_is_not_the_end(parts, tmp_path):
     child = subprocess.Popen([sys.executable, "-c", TWO_THREADS])
     try:
         until(lambda: processes.state(child.pid) == "Z")
-        note.write_text("%d %d" % (child.pid, stage.process_start(child.pid)))
+        stage.write_json(str(note), dict(stage.claimer(), pid=child.pid, start_time=stage.process_start(child.pid)))
         processes.kill_noted(str(note))
         assert len(os.listdir("/proc/%d/task" % child.pid)) == 1
         # By its second thread's death, not because that one was done.

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 import typing as t
 
 import marker
+import processes
 import report
 from ansible_collections.container_checkpoint.kubernetes.plugins.module_utils import _stage as stage
 from settings import Settings
@@ -62,9 +62,7 @@ def _guard(reading: int, handler: int, config: Settings, entry: stage.Entry, con
     if os.read(reading, 1):
         return 0
     # The kernel closes the pipe first, and only then kills the handler's children and gives them to another parent.
-    deadline = time.monotonic() + _EXIT_TIMEOUT
-    while os.getppid() == handler and time.monotonic() < deadline:
-        time.sleep(0.001)
+    processes.wait_for(lambda: os.getppid() != handler, _EXIT_TIMEOUT)
     marker.discard(config, container_id)
     release(config, entry.id, container_id)
     report.journal("the handler was killed while it restored the container %s; what was left of it was removed" % container_id, problem=True)

@@ -13,7 +13,6 @@ import contextlib
 import errno
 import os
 import shutil
-import time
 import typing as t
 
 import bundle
@@ -104,12 +103,12 @@ def remove_cgroups(document: stage.Document) -> None:
         return
     base = "/sys/fs/cgroup"
     left = [os.path.join(place, where.lstrip("/")) for place in [base] + [os.path.join(base, name) for name in os.listdir(base)]]
-    deadline = time.monotonic() + _CGROUP_TIMEOUT
-    while True:
-        left = [directory for directory in left if not _try_to_remove(directory)]
-        if not left or time.monotonic() > deadline:
-            return
-        time.sleep(0.01)
+
+    def all_removed() -> bool:
+        left[:] = [directory for directory in left if not _try_to_remove(directory)]
+        return not left
+
+    processes.wait_for(all_removed, _CGROUP_TIMEOUT)
 
 
 def _try_to_remove(directory: str) -> bool:

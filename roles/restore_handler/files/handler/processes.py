@@ -35,8 +35,7 @@ def run(
         if os.getppid() != parent:
             os._exit(127)
         if note:
-            with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="ascii") as stream:
-                stream.write("%d %d" % (os.getpid(), stage.process_start(os.getpid())))
+            stage.write_json(note, stage.claimer())
 
     silent = subprocess.DEVNULL if quiet else None
     # Signals that Python ignores are ignored by what it starts: restore_signals (the default) puts them back.
@@ -82,14 +81,26 @@ def inside(init: int) -> t.Dict[int, int]:
     return found
 
 
+def wait_for(condition: t.Callable[[], bool], timeout: float) -> bool:
+    """Ask until a condition holds or so many seconds are over; whether it holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
 def wait_until_stopped(init: int, timeout: float) -> t.List[int]:
     """Wait until every process of the container is stopped; return those that are not."""
-    deadline = time.monotonic() + timeout
-    while True:
-        running = [pid for pid in inside(init) if state(pid) not in ("T", "Z", "X", "")]
-        if not running or time.monotonic() > deadline:
-            return running
-        time.sleep(0.005)
+    running: t.List[int] = []
+
+    def none_runs() -> bool:
+        running[:] = [pid for pid in inside(init) if state(pid) not in ("T", "Z", "X", "")]
+        return not running
+
+    wait_for(none_runs, timeout)
+    return running
 
 
 def proceed(init: int, keep_stopped: t.Collection[int]) -> int:
@@ -110,31 +121,30 @@ def kill_noted(note: str, timeout: float = 10.0) -> None:
     One that was killed ends what it asked of the kernel (a cgroup to make, a mount) before it goes.
     """
     try:
-        with open(note, encoding="ascii") as stream:
-            pid, start = map(int, stream.read().split())
+        document = stage.read_json(note)
     except (OSError, ValueError):
         return
-    deadline = time.monotonic() + timeout
-    while stage.process_start(pid) == start and not _ended(pid) and time.monotonic() < deadline:
+    if stage.claimer_lives(document):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.005)
+            os.kill(document["pid"], signal.SIGKILL)
+        wait_for(lambda: not stage.claimer_lives(document) or _ended(document["pid"]), timeout)
 
 
 def kill_cgroup(leaf: str, timeout: float = 5.0) -> int:
     """Kill whatever is in the container's cgroup, CRIU itself included, and wait for its end; return how many were killed."""
     killed: t.Set[int] = set()
-    deadline = time.monotonic() + timeout
-    while leaf:
+
+    def nothing_left() -> bool:
         found = {pid for pid in _all() if pid != os.getpid() and _in_cgroup(pid, leaf) and not _ended(pid)}
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
         # One that is on its way out is shown in no cgroup of version 1 and keeps it from being removed.
-        if not found and all(_ended(pid) for pid in killed) or time.monotonic() > deadline:
-            break
-        time.sleep(0.01)
+        return not found and all(_ended(pid) for pid in killed)
+
+    if leaf:
+        wait_for(nothing_left, timeout)
     return len(killed)
 
 
